@@ -1,0 +1,8 @@
+/**
+ * Reading webm as it grows: where the init segment ends, where clusters begin, what time, kind and extent each
+ * block has. Pure: no sockets, disk, clock or DOM; runs in Node and in browsers.
+ */
+
+export { DEFAULT_WEBM_LIMITS, WebmScanner, type WebmLimits } from './webm/scanner.ts';
+export type { WebmItem } from './webm/items.ts';
+export type { WebmTrack } from './webm/init-segment.ts';
