@@ -20,8 +20,13 @@ const SAY_WAITING_AFTER_MS = 1_000;
 export async function withLock({ file, what, report }, work) {
   mkdirSync(dirname(file), { recursive: true });
 
-  const holder = spawn('flock', [file, 'sh', '-c', 'echo held; exec cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
-  const waiting = setTimeout(() => report.step(`Waiting for another setup that is ${what}`), SAY_WAITING_AFTER_MS);
+  const holder = spawn('flock', [file, 'sh', '-c', 'echo held; exec cat'], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  const waiting = setTimeout(
+    () => report.step(`Waiting for another setup that is ${what}`),
+    SAY_WAITING_AFTER_MS,
+  );
 
   try {
     await new Promise((resolve) => {

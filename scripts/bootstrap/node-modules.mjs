@@ -73,7 +73,8 @@ function matchesLockfile(root) {
   const wanted = packagesOf(join(root, 'package-lock.json'));
   const installed = packagesOf(installedFile);
   const isSame = (path) =>
-    wanted[path]?.version === installed[path]?.version && wanted[path]?.integrity === installed[path]?.integrity;
+    wanted[path]?.version === installed[path]?.version &&
+    wanted[path]?.integrity === installed[path]?.integrity;
 
   return (
     Object.keys(installed).every(isSame) &&

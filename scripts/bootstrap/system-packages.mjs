@@ -22,7 +22,11 @@ const APT_LOCK_TIMEOUT_SECONDS = 600;
 /** @type {Need[]} */
 export const NEEDED_TO_RUN = [
   { package: 'ffmpeg', command: 'ffmpeg', why: 'exports recordings; checks media in tests' },
-  { package: 'chromium', command: 'chromium', why: 'the browser of the demonstration publisher and of the tests' },
+  {
+    package: 'chromium',
+    command: 'chromium',
+    why: 'the browser of the demonstration publisher and of the tests',
+  },
   { package: 'xvfb', command: 'Xvfb', why: 'a screen to capture where there is none', onlyOn: 'linux' },
   { package: 'fonts-dejavu-core', fonts: true, why: 'readable text on that screen', onlyOn: 'linux' },
 ];
@@ -57,13 +61,16 @@ export async function ensurePackages({ needs, report }) {
 
   const prefix = await installPrefix(missing);
 
-  await withLock({ file: join(cacheDirectory(), 'packages.lock'), what: 'installing packages', report }, async () => {
-    const stillMissing = await findMissing(missing);
+  await withLock(
+    { file: join(cacheDirectory(), 'packages.lock'), what: 'installing packages', report },
+    async () => {
+      const stillMissing = await findMissing(missing);
 
-    if (stillMissing.length > 0) {
-      await install({ needs: stillMissing, prefix, report });
-    }
-  });
+      if (stillMissing.length > 0) {
+        await install({ needs: stillMissing, prefix, report });
+      }
+    },
+  );
 }
 
 /** @param {Need[]} needs */
@@ -73,22 +80,26 @@ export async function findMissing(needs) {
   return needs.filter((_, index) => !present[index]);
 }
 
-function isPresent({ command, module, fonts, onlyOn }) {
+async function isPresent({ command, module, fonts, onlyOn }) {
   if (onlyOn && onlyOn !== process.platform) {
     return true;
   }
   if (command) {
-    return findCommand(command).then((path) => path !== null);
+    return (await findCommand(command)) !== null;
   }
   if (module) {
-    return run('pkg-config', ['--exists', module]).then(({ code }) => code === 0);
+    return (await run('pkg-config', ['--exists', module])).code === 0;
   }
 
   return fonts ? anyFontExists() : false;
 }
 
 async function anyFontExists() {
-  for (const directory of ['/usr/share/fonts/truetype', '/usr/share/fonts/opentype', '/usr/local/share/fonts']) {
+  for (const directory of [
+    '/usr/share/fonts/truetype',
+    '/usr/share/fonts/opentype',
+    '/usr/local/share/fonts',
+  ]) {
     const families = await readdir(directory).catch(() => []);
 
     if (families.length > 0) {
@@ -104,10 +115,16 @@ async function installPrefix(missing) {
   const { name, hasDebianPackages } = platform();
 
   if (!hasDebianPackages) {
-    throw new SetupError(`something that Proofcast needs is missing on this machine (${name})`, elsewhere(missing));
+    throw new SetupError(
+      `something that Proofcast needs is missing on this machine (${name})`,
+      elsewhere(missing),
+    );
   }
   if (process.env.PROOFCAST_NO_INSTALL === '1') {
-    throw new SetupError('packages are missing, and PROOFCAST_NO_INSTALL=1 forbids to install them', byHand(missing));
+    throw new SetupError(
+      'packages are missing, and PROOFCAST_NO_INSTALL=1 forbids installing them',
+      byHand(missing),
+    );
   }
   if (process.getuid() === 0) {
     return [];
@@ -117,12 +134,16 @@ async function installPrefix(missing) {
     return ['sudo', '-n'];
   }
 
-  throw new SetupError('packages are missing, and installing them takes root or sudo without a password', byHand(missing));
+  throw new SetupError(
+    'packages are missing, and installing them takes root or sudo without a password',
+    byHand(missing),
+  );
 }
 
-function platform() {
+/** The system as far as the setup tells systems apart; `release` changes when its libraries do. */
+export function platform() {
   if (process.platform !== 'linux') {
-    return { name: process.platform, hasDebianPackages: false };
+    return { name: process.platform, release: process.platform, hasDebianPackages: false };
   }
 
   const facts = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
@@ -131,8 +152,10 @@ function platform() {
 
   return {
     name: fact('PRETTY_NAME') || 'unknown Linux',
+    release: `${fact('ID')} ${fact('VERSION_ID')}`,
     // Ubuntu has apt too, but no chromium package behind that name: only a stub for a snap.
-    hasDebianPackages: family.includes('debian') && !family.includes('ubuntu') && existsSync('/usr/bin/apt-get'),
+    hasDebianPackages:
+      family.includes('debian') && !family.includes('ubuntu') && existsSync('/usr/bin/apt-get'),
   };
 }
 
@@ -207,11 +230,23 @@ function aptProgress(report) {
 }
 
 function byHand(needs) {
+  const install = (some) =>
+    `  sudo apt-get install --no-install-recommends ${some.map((need) => need.package).join(' ')}`;
+  const alsoToBuild = needs.some((need) => need.why === BUILDS_WORKER)
+    ? []
+    : [
+        '',
+        'and, unless the prebuilt mediasoup worker can be downloaded here, for building it:',
+        '',
+        install(NEEDED_TO_BUILD_WORKER),
+      ];
+
   return [
     'To install them yourself:',
     '',
     '  sudo apt-get update',
-    `  sudo apt-get install --no-install-recommends ${needs.map((need) => need.package).join(' ')}`,
+    install(needs),
+    ...alsoToBuild,
     '',
     'Then run the same command again.',
   ].join('\n');
@@ -219,7 +254,8 @@ function byHand(needs) {
 
 function elsewhere(needs) {
   const lines = needs.map(
-    ({ package: name, command, module, why }) => `  ${command ?? module ?? 'a font'} (${why}; Debian's package ${name})`,
+    ({ package: name, command, module, why }) =>
+      `  ${command ?? module ?? 'a font'} (${why}; Debian's package ${name})`,
   );
 
   return [

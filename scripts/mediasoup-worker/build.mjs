@@ -37,7 +37,13 @@ export async function buildWorker({ sourceDir, workDir, destination, logFile, re
   try {
     report.step('Configuring the mediasoup worker');
     await mustSucceed('Configuring the mediasoup worker', 'meson', {
-      args: ['setup', ...(existsSync(buildDir) ? ['--reconfigure'] : []), ...MESON_ARGUMENTS, buildDir, preparedDir],
+      args: [
+        'setup',
+        ...(existsSync(buildDir) ? ['--reconfigure'] : []),
+        ...MESON_ARGUMENTS,
+        buildDir,
+        preparedDir,
+      ],
       logFile,
     });
     await compile({ buildDir, logFile, report });
@@ -104,7 +110,7 @@ function timeLeft({ startedAtMs, done, total }) {
     return '';
   }
 
-  const minutes = ((performance.now() - startedAtMs) / done) * (total - done) / 60_000;
+  const minutes = (((performance.now() - startedAtMs) / done) * (total - done)) / 60_000;
 
   return minutes < 1 ? ', less than a minute left' : `, about ${Math.ceil(minutes)} min left`;
 }
@@ -124,7 +130,16 @@ async function mustSucceed(what, command, { args, logFile, onLine }) {
 function cleanEnvironment() {
   const env = { ...process.env, LC_ALL: 'C' };
 
-  for (const name of ['CC', 'CXX', 'CPPFLAGS', 'CFLAGS', 'CXXFLAGS', 'LDFLAGS', 'NINJA_STATUS', 'MESON_ARGS']) {
+  for (const name of [
+    'CC',
+    'CXX',
+    'CPPFLAGS',
+    'CFLAGS',
+    'CXXFLAGS',
+    'LDFLAGS',
+    'NINJA_STATUS',
+    'MESON_ARGS',
+  ]) {
     delete env[name];
   }
 

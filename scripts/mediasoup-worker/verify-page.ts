@@ -31,14 +31,14 @@ window.sendAndReceive = async (wantedFrames) => {
   const sender = device.createSendTransport(await window.askTransport('send'));
   const receiver = device.createRecvTransport(await window.askTransport('receive'));
 
-  sender.on('connect', ({ dtlsParameters }, done, failed) => {
-    window.askConnect('send', dtlsParameters).then(done, failed);
+  sender.on('connect', ({ dtlsParameters }, accept, refuse) => {
+    window.askConnect('send', dtlsParameters).then(accept, refuse);
   });
-  receiver.on('connect', ({ dtlsParameters }, done, failed) => {
-    window.askConnect('receive', dtlsParameters).then(done, failed);
+  receiver.on('connect', ({ dtlsParameters }, accept, refuse) => {
+    window.askConnect('receive', dtlsParameters).then(accept, refuse);
   });
-  sender.on('produce', ({ rtpParameters }, done, failed) => {
-    window.askProduce(rtpParameters).then((id) => done({ id }), failed);
+  sender.on('produce', ({ rtpParameters }, accept, refuse) => {
+    window.askProduce(rtpParameters).then((id) => accept({ id }), refuse);
   });
 
   await sender.produce({ track: greenPicture() });

@@ -8,7 +8,9 @@
 import { fileURLToPath } from 'node:url';
 import { createWorker, version, workerBin } from 'mediasoup';
 import type { types } from 'mediasoup';
+import type { types as clientTypes } from 'mediasoup-client';
 import { chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { build } from 'vite';
 import type { Answers, Direction } from './verify-page.ts';
 
@@ -39,37 +41,48 @@ const MEDIA_CODECS: types.RouterRtpCodecCapability[] = [
 async function verify(executablePath: string): Promise<number> {
   const pageScript = await bundlePage();
   const worker = await createWorker({ logLevel: 'warn' });
-  const workerDied = new Promise<never>((_, reject) => {
-    worker.on('died', (error) => reject(new Error(`the worker died: ${error.message}`, { cause: error })));
-  });
-  const browser = await chromium.launch({ executablePath, args: CHROMIUM_ARGS });
 
   try {
-    const router = await worker.createRouter({ mediaCodecs: MEDIA_CODECS });
-    const webRtcServer = await worker.createWebRtcServer({
-      listenInfos: [{ protocol: 'udp', ip: '127.0.0.1', portRange: { min: 20_000, max: 50_000 } }],
-    });
-    const transports = new Map<Direction, types.WebRtcTransport>();
-    const page = await browser.newPage();
+    const browser = await chromium.launch({ executablePath, args: CHROMIUM_ARGS });
 
-    for (const [question, answer] of Object.entries(answersFor({ router, webRtcServer, transports }))) {
-      await page.exposeFunction(question, answer);
+    try {
+      return await exchangePictures({ worker, browser, pageScript });
+    } finally {
+      await browser.close();
     }
-    await page.addScriptTag({ content: pageScript });
-
-    const frames = await Promise.race([
-      page.evaluate((wantedFrames) => window.sendAndReceive(wantedFrames), WANTED_FRAMES),
-      workerDied,
-      timeout(() => `no picture came back within ${TIMEOUT_MS / 1000} s (${describe(transports)})`),
-    ]);
-
-    assertConnected(transports);
-
-    return frames;
   } finally {
-    await browser.close();
     worker.close();
   }
+}
+
+interface Parties {
+  worker: types.Worker;
+  browser: Browser;
+  pageScript: string;
+}
+
+async function exchangePictures({ worker, browser, pageScript }: Parties): Promise<number> {
+  const router = await worker.createRouter({ mediaCodecs: MEDIA_CODECS });
+  const webRtcServer = await worker.createWebRtcServer({
+    listenInfos: [{ protocol: 'udp', ip: '127.0.0.1', portRange: { min: 20_000, max: 50_000 } }],
+  });
+  const transports = new Map<Direction, types.WebRtcTransport>();
+  const page = await browser.newPage();
+
+  for (const [question, answer] of Object.entries(answersFor({ router, webRtcServer, transports }))) {
+    await page.exposeFunction(question, answer);
+  }
+  await page.addScriptTag({ content: pageScript });
+
+  const frames = await Promise.race([
+    page.evaluate((wantedFrames) => window.sendAndReceive(wantedFrames), WANTED_FRAMES),
+    death(worker),
+    timeout(() => `no picture came back within ${TIMEOUT_MS / 1000} s (${describe(transports)})`),
+  ]);
+
+  assertConnected(transports);
+
+  return frames;
 }
 
 interface ServerSide {
@@ -78,13 +91,16 @@ interface ServerSide {
   transports: Map<Direction, types.WebRtcTransport>;
 }
 
-/** What verify-page.ts asks of the server: one transport for each direction, a producer, its consumer. */
+/**
+ * What verify-page.ts asks of the server: one transport for each direction, a producer, its consumer.
+ * The casts are between two packages' descriptions of the same JSON; they name different header extensions.
+ */
 function answersFor({ router, webRtcServer, transports }: ServerSide): Answers {
   let producer: types.Producer;
   let consumer: types.Consumer;
 
   return {
-    askRouter: async () => router.rtpCapabilities,
+    askRouter: async () => router.rtpCapabilities as clientTypes.RtpCapabilities,
 
     askTransport: async (direction) => {
       const transport = await router.createWebRtcTransport({ webRtcServer });
@@ -110,7 +126,7 @@ function answersFor({ router, webRtcServer, transports }: ServerSide): Answers {
 
       const { id, kind, rtpParameters } = consumer;
 
-      return { id, producerId, kind, rtpParameters };
+      return { id, producerId, kind, rtpParameters: rtpParameters as clientTypes.RtpParameters };
     },
 
     askResume: () => consumer.resume(),
@@ -156,6 +172,13 @@ async function bundlePage(): Promise<string> {
   }
 
   return chunk.code;
+}
+
+/** A worker that crashes leaves the browser waiting: this knows at once. */
+function death(worker: types.Worker): Promise<never> {
+  return new Promise((_, reject) => {
+    worker.on('died', (error) => reject(new Error(`the worker died: ${error.message}`, { cause: error })));
+  });
 }
 
 function timeout(reason: () => string): Promise<never> {

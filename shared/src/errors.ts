@@ -109,6 +109,8 @@ export const ERRORS = {
   // The state of the service
   STORAGE_FULL: define(507, 4507, true, 'The disk of the relay is too full to start a recording.'),
   STORAGE_FAILED: define(500, 4500, true, 'The disk of the relay refused a write or a sync.'),
+  SPOOL_FULL: define(507, 4507, true, 'The spool of the desktop app is full; it takes no more chunks.'),
+  SPOOL_FAILED: define(500, 4500, true, 'The disk of the desktop app refused a write, a sync or a read.'),
   DERIVATIVE_FAILED: define(500, 4500, true, 'A poster or another derived file could not be made.'),
   SHUTTING_DOWN: define(503, 4503, true, 'The service is shutting down; connect again.'),
   UNAVAILABLE: define(503, 4503, true, 'The service is not ready yet.'),

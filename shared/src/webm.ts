@@ -4,5 +4,12 @@
  */
 
 export { DEFAULT_WEBM_LIMITS, WebmScanner, type WebmLimits } from './webm/scanner.ts';
-export type { WebmItem } from './webm/items.ts';
+export type {
+  WebmBlock,
+  WebmCluster,
+  WebmClusterEnd,
+  WebmInit,
+  WebmItem,
+  WebmKeyCluster,
+} from './webm/items.ts';
 export type { WebmTrack } from './webm/init-segment.ts';

@@ -38,8 +38,20 @@ const RECIPES: Recipe[] = [
     hasSound: true,
     watched: { fromMs: 2500, toMs: 4500 },
   },
-  { name: 'vp9-opus', source: 'screen', mimeType: 'video/webm;codecs=vp9,opus', hasSound: true, watched: null },
-  { name: 'vp9-alpha', source: 'canvas-alpha', mimeType: 'video/webm;codecs=vp9', hasSound: false, watched: null },
+  {
+    name: 'vp9-opus',
+    source: 'screen',
+    mimeType: 'video/webm;codecs=vp9,opus',
+    hasSound: true,
+    watched: null,
+  },
+  {
+    name: 'vp9-alpha',
+    source: 'canvas-alpha',
+    mimeType: 'video/webm;codecs=vp9',
+    hasSound: false,
+    watched: null,
+  },
 ];
 
 const CHROMIUM_ARGUMENTS = [
@@ -85,7 +97,8 @@ async function main(folder: string): Promise<void> {
       env: { ...process.env, DISPLAY: screen.display },
     });
     const page = await browser.newPage({ viewport: null });
-    for (const recipe of RECIPES) await recordClip(page, server.url, recipe, { folder, version: browser.version() });
+    for (const recipe of RECIPES)
+      await recordClip(page, server.url, recipe, { folder, version: browser.version() });
   } finally {
     await browser?.close();
     server.close();
@@ -113,10 +126,11 @@ async function recordClip(
   await writeFile(join(folder, `${recipe.name}.webm`), webm);
   const description = { mimeType, source: recipe.source, chromium: version, sliceBytes };
   await writeFile(join(folder, `${recipe.name}.json`), `${JSON.stringify(description, null, 2)}\n`);
-  console.log(`${recipe.name}: ${webm.length} bytes in ${sliceBytes.length} slices`);
+  process.stdout.write(`${recipe.name}: ${webm.length} bytes in ${sliceBytes.length} slices\n`);
 }
 
-/** Runs in the page. */
+/** Runs in the page, so all that it calls is inside it. */
+/* oxlint-disable unicorn/consistent-function-scoping */
 async function record(
   recipe: Recipe & { lengthMs: number; widthPx: number; heightPx: number },
 ): Promise<Recording> {
@@ -179,6 +193,8 @@ async function record(
     return btoa(binary);
   }
 }
+
+/* oxlint-enable unicorn/consistent-function-scoping */
 
 async function startScreen(): Promise<{ process: ChildProcess; display: string }> {
   const xvfb = spawn('Xvfb', ['-displayfd', '1', '-screen', '0', '640x360x24', '-nolisten', 'tcp'], {

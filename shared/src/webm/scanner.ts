@@ -137,7 +137,7 @@ export class WebmScanner {
       });
     }
     if (id === ids.BLOCK_GROUP) {
-      this.#checkSize(element, end - start, this.#limits.maxPassedElementBytes);
+      this.#checkSize(element, end - dataStart, this.#limits.maxPassedElementBytes);
       this.#group = { start, end, block: null, hasReference: false, duration: null };
       this.#endParents(dataStart);
       return 'enter';

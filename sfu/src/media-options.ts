@@ -1,0 +1,35 @@
+/** What the SFU asks of mediasoup, with the reason for each choice. */
+import type { RouterRtpCodecCapability, WebRtcTransportOptions } from 'mediasoup/types';
+
+/**
+ * The codecs that a Chromium of any platform both sends and receives; AV1 has shown freezes under loss, and H.264
+ * cannot be played from webm. The order is the order of preference. How a publisher layers its pictures (simulcast,
+ * SVC, neither) is told by its RTP parameters alone.
+ */
+export const MEDIA_CODECS: RouterRtpCodecCapability[] = [
+  { kind: 'video', mimeType: 'video/VP9', clockRate: 90_000, parameters: { 'profile-id': 0 } },
+  { kind: 'video', mimeType: 'video/VP8', clockRate: 90_000 },
+  { kind: 'audio', mimeType: 'audio/opus', clockRate: 48_000, channels: 2 },
+];
+
+export const TRANSPORT_OPTIONS = {
+  enableUdp: true,
+  enableTcp: true,
+  preferUdp: true,
+  /**
+   * With mediasoup's own 600 kbps a viewer of a layered stream would get the lowest layer until the estimate has grown,
+   * which is some seconds of unreadable text. A 1080p screen needs 2 to 3 Mbps in its best layer; a path that carries
+   * less is noticed within about a second, because transport-wide feedback lowers the estimate quickly.
+   */
+  initialAvailableOutgoingBitrate: 4_000_000,
+} as const satisfies Omit<WebRtcTransportOptions, 'webRtcServer'>;
+
+/**
+ * The least time between two keyframe requests to a publisher. The first viewer gets a keyframe at once; many who join
+ * together, or one who loses packets all the time, cannot make the publisher send more than two a second, each of which
+ * is the size of a whole picture.
+ */
+export const KEYFRAME_REQUEST_DELAY_MS = 500;
+
+/** A screen has one picture and at most one sound. */
+export const MAX_PRODUCERS_PER_KIND = 1;

@@ -1,0 +1,36 @@
+// Runs in a page: burns the time into every picture it draws, with moving content below.
+import { encodeStamp, STAMP_COLUMNS, STAMP_HEIGHT_FRACTION } from '../stamp.ts';
+
+/** Pictures a second; enough to date a picture within 50 ms and little enough for two busy cores. */
+const STAMPS_PER_SECOND = 20;
+
+const canvas = document.createElement('canvas');
+canvas.width = innerWidth;
+canvas.height = innerHeight;
+document.body.replaceChildren(canvas);
+// Opaque, as a real screen is: with an alpha channel MediaRecorder writes other blocks.
+const context = canvas.getContext('2d', { alpha: false })!;
+
+const stampHeight = Math.round(canvas.height * STAMP_HEIGHT_FRACTION);
+const cellWidth = canvas.width / STAMP_COLUMNS;
+
+function draw(): void {
+  const now = Date.now();
+  context.fillStyle = '#10202c';
+  context.fillRect(0, stampHeight, canvas.width, canvas.height - stampHeight);
+  context.fillStyle = '#d7e3ea';
+  context.font = '28px sans-serif';
+  context.fillText(new Date(now).toISOString(), 40, stampHeight + 60);
+  const across = (now % 4000) / 4000;
+  context.fillStyle = '#2f9e8f';
+  context.fillRect(40 + across * (canvas.width - 160), canvas.height * 0.6, 80, 80);
+  encodeStamp(now).forEach((isWhite, index) => {
+    const column = index % STAMP_COLUMNS;
+    const row = Math.floor(index / STAMP_COLUMNS);
+    context.fillStyle = isWhite ? '#fff' : '#000';
+    context.fillRect(column * cellWidth, (row * stampHeight) / 2, cellWidth + 1, stampHeight / 2);
+  });
+}
+
+draw();
+setInterval(draw, 1000 / STAMPS_PER_SECOND);

@@ -1,0 +1,115 @@
+/** Reads burnt-in stamps back: from a <video> that a page shows, and from a media file. */
+import { spawn } from 'node:child_process';
+import type { Page } from 'playwright-core';
+import { decodeStamp, STAMP_HEIGHT_FRACTION, STAMP_SAMPLE } from './stamp.ts';
+
+export interface SeenStamp {
+  /** When the picture was drawn on the captured screen, milliseconds since 1970. */
+  readonly stampMs: number;
+  /** When it was read from the video element. */
+  readonly seenAtMs: number;
+}
+
+/** Reads the picture that the video shows at this moment; null when it shows no stamp. */
+export async function readStamp(page: Page, videoSelector: string): Promise<SeenStamp | null> {
+  const sample = await page.evaluate(
+    ({ selector, width, height, fraction }) => {
+      const video = document.querySelector<HTMLVideoElement>(selector);
+      if (!video || video.videoWidth === 0) return null;
+      const canvas = document.createElement('canvas');
+      canvas.width = width;
+      canvas.height = height;
+      const context = canvas.getContext('2d', { willReadFrequently: true })!;
+      const seenAtMs = Date.now();
+      context.drawImage(video, 0, 0, video.videoWidth, video.videoHeight * fraction, 0, 0, width, height);
+      const rgba = context.getImageData(0, 0, width, height).data;
+      return { seenAtMs, green: Array.from({ length: width * height }, (_, index) => rgba[index * 4 + 1]!) };
+    },
+    {
+      selector: videoSelector,
+      width: STAMP_SAMPLE.widthPx,
+      height: STAMP_SAMPLE.heightPx,
+      fraction: STAMP_HEIGHT_FRACTION,
+    },
+  );
+  if (!sample) return null;
+  const stampMs = decodeStamp(Uint8Array.from(sample.green));
+  return stampMs === null ? null : { stampMs, seenAtMs: sample.seenAtMs };
+}
+
+/**
+ * Reads stamps from the video until `isEnough` says so; the wait between two looks is the page's own next frame.
+ * Throws after `timeoutMs` with what was seen.
+ */
+export async function watchStamps(
+  page: Page,
+  videoSelector: string,
+  options: { isEnough: (seen: readonly SeenStamp[]) => boolean; timeoutMs: number },
+): Promise<SeenStamp[]> {
+  const seen: SeenStamp[] = [];
+  const deadlineMs = Date.now() + options.timeoutMs;
+  while (!options.isEnough(seen)) {
+    if (Date.now() > deadlineMs) {
+      throw new Error(
+        `Saw ${seen.length} stamps at ${videoSelector} within ${options.timeoutMs} ms, not enough.`,
+      );
+    }
+    const stamp = await readStamp(page, videoSelector);
+    if (stamp && stamp.stampMs !== seen.at(-1)?.stampMs) seen.push(stamp);
+    else await page.evaluate(() => new Promise(requestAnimationFrame));
+  }
+  return seen;
+}
+
+/** The stamp of every frame of a media file, in order; null where a frame shows none. Throws when ffmpeg complains. */
+export async function readFileStamps(path: string): Promise<(number | null)[]> {
+  const { widthPx, heightPx } = STAMP_SAMPLE;
+  const filter = `crop=iw:ih*${STAMP_HEIGHT_FRACTION}:0:0,scale=${widthPx}:${heightPx}:flags=area,format=gray`;
+  const output = await run('ffmpeg', [
+    '-v', 'error', '-i', path, '-map', '0:v:0', '-fps_mode', 'passthrough', '-vf', filter, '-f', 'rawvideo', 'pipe:1',
+  ]); // prettier-ignore
+  const frameBytes = widthPx * heightPx;
+  return Array.from({ length: output.length / frameBytes }, (_, index) =>
+    decodeStamp(output.subarray(index * frameBytes, (index + 1) * frameBytes)),
+  );
+}
+
+export interface ProbedFile {
+  readonly durationS: number;
+  readonly videoFrames: number;
+  readonly codec: string;
+}
+
+/** What ffprobe finds after reading the whole file. Throws when it has anything to complain about. */
+export async function probeFile(path: string): Promise<ProbedFile> {
+  const json = await run('ffprobe', [
+    '-v', 'error', '-count_frames', '-select_streams', 'v:0',
+    '-show_entries', 'format=duration:stream=nb_read_frames,codec_name', '-of', 'json', path,
+  ]); // prettier-ignore
+  const probed = JSON.parse(json.toString()) as {
+    format: { duration: string };
+    streams: { nb_read_frames: string; codec_name: string }[];
+  };
+  const stream = probed.streams[0]!;
+  return {
+    durationS: Number(probed.format.duration),
+    videoFrames: Number(stream.nb_read_frames),
+    codec: stream.codec_name,
+  };
+}
+
+/** Standard output of a program that is expected to end well and to say nothing on standard error. */
+export function run(command: string, args: string[]): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const output: Buffer[] = [];
+    let complaints = '';
+    child.stdout.on('data', (data: Buffer) => output.push(data));
+    child.stderr.on('data', (data: Buffer) => (complaints += data.toString()));
+    child.on('error', reject);
+    child.on('close', (code) => {
+      if (code === 0 && complaints === '') resolve(Buffer.concat(output));
+      else reject(new Error(`${command} ended with ${code}: ${complaints}`));
+    });
+  });
+}

@@ -1,0 +1,143 @@
+/** Documents and code agree: rules and tests, error codes, environment variables. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { ERRORS } from '@proofcast/shared';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const read = (path: string) => readFileSync(resolve(ROOT, path), 'utf8');
+/** Files of the project, without what git ignores. */
+const projectFiles = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+  cwd: ROOT,
+  encoding: 'utf8',
+})
+  .split('\n')
+  .filter(Boolean);
+const sourceFiles = projectFiles.filter((path) => /\.(ts|mjs|vue)$/.test(path));
+
+describe('numbered rules', () => {
+  const rules = ['docs/protocol.md', 'docs/journal.md'].flatMap((path) =>
+    [...read(path).matchAll(/^- \*\*([A-Z]\d+)\*\* /gm)].map((match) => match[1]!),
+  );
+  const testFiles = sourceFiles.filter((path) => path.endsWith('.test.ts'));
+  const proven = new Map<string, string>();
+  for (const path of testFiles) {
+    for (const match of read(path).matchAll(/['"`]((?:\[[A-Z]\d+\] ?)+)/g)) {
+      for (const [, rule] of match[1]!.matchAll(/\[([A-Z]\d+)\]/g)) proven.set(rule!, path);
+    }
+  }
+
+  it('are each written down once', () => {
+    expect(rules.filter((rule, index) => rules.indexOf(rule) !== index)).toEqual([]);
+    expect(rules.length).toBeGreaterThan(40);
+  });
+
+  it('have each at least one test that names them', () => {
+    expect(rules.filter((rule) => !proven.has(rule))).toEqual([]);
+  });
+
+  it('exist for every id that a test names', () => {
+    const unknown = [...proven].filter(([rule]) => !rules.includes(rule));
+    expect(unknown).toEqual([]);
+  });
+});
+
+describe('docs/errors.md', () => {
+  it('lists exactly the codes of the registry, with their values', () => {
+    const documented = [
+      ...read('docs/errors.md').matchAll(/^\| `(\w+)` \| (\d+) \| (\d+) \| (yes|no) \| (.+) \|$/gm),
+    ];
+    const rows = documented.map(([, code, status, closeCode, retry, meaning]) => [
+      code,
+      { status: Number(status), closeCode: Number(closeCode), retry: retry === 'yes', meaning },
+    ]);
+    expect(Object.fromEntries(rows)).toEqual(ERRORS);
+    expect(rows).toHaveLength(Object.keys(ERRORS).length);
+  });
+});
+
+describe('error codes', () => {
+  it('are each used somewhere outside of the registry', () => {
+    const code = sourceFiles
+      .filter((path) => !path.endsWith('.test.ts') && path !== 'shared/src/errors.ts')
+      .map(read)
+      .join('\n');
+    expect(Object.keys(ERRORS).filter((name) => !code.includes(`'${name}'`))).toEqual([]);
+  });
+});
+
+describe('docs/operations.md', () => {
+  /** Names of variables in the first column of a table. */
+  const documented = [...read('docs/operations.md').matchAll(/^\| `([A-Z][A-Z0-9_]+)` \|/gm)].map(
+    (match) => match[1]!,
+  );
+
+  it('lists exactly the environment variables that the services read', () => {
+    const configs = ['relay/src/config.ts', 'sfu/src/config.ts'].map(read).join('\n');
+    const used = new Set(
+      [...configs.matchAll(/['"`.]([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b/g)].map((match) => match[1]!),
+    );
+    expect(documented.toSorted()).toEqual([...used].toSorted());
+  });
+
+  it('is true that only config.ts reads the environment of a service', () => {
+    const readers = sourceFiles.filter(
+      (path) =>
+        /^(relay|sfu|shared)\/src\//.test(path) &&
+        !path.endsWith('.test.ts') &&
+        read(path).includes('process.env'),
+    );
+    expect(readers.filter((path) => !/\/(config|main)\.ts$/.test(path))).toEqual([]);
+  });
+});
+
+describe('links in documents', () => {
+  it('lead to files that exist', () => {
+    const broken: string[] = [];
+    for (const path of projectFiles.filter((file) => file.endsWith('.md'))) {
+      for (const [, target] of read(path).matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)) {
+        const linked = resolve(ROOT, path, '..', target!);
+        const known = projectFiles.some(
+          (file) => resolve(ROOT, file) === linked || resolve(ROOT, file).startsWith(`${linked}/`),
+        );
+        if (!known) broken.push(`${path} → ${target}`);
+      }
+    }
+    expect(broken).toEqual([]);
+  });
+});
+
+describe('the repository', () => {
+  it('has the fixed top level and nothing else', () => {
+    const topLevel = new Set(projectFiles.map((path) => path.split('/')[0]!));
+    const dotless = [...topLevel].filter((name) => !name.startsWith('.')).toSorted();
+    expect(dotless).toEqual(
+      [
+        'LICENSE', 'README.md', 'dashboard', 'desktop', 'docs', 'package-lock.json', 'package.json', 'relay', 'scripts',
+        'sfu', 'shared', 'tests', 'tsconfig.base.json', 'vitest.config.ts',
+      ].toSorted(),
+    ); // prettier-ignore
+  });
+
+  it('names no folder of a machine and no registry', () => {
+    const pattern = new RegExp(
+      ['/ro' + 'ot/', '/wo' + 'rk/', 'registry\\.npm' + 'js', 'deb\\.debian' + '\\.org'].join('|'),
+    );
+    const textFiles = projectFiles.filter((path) => !/\.(webm|png|ico|woff2)$/.test(path));
+    expect(textFiles.filter((path) => pattern.test(read(path)))).toEqual([]);
+  });
+
+  it('pins every dependency exactly', () => {
+    const loose: string[] = [];
+    for (const path of projectFiles.filter((file) => file.endsWith('package.json'))) {
+      const manifest = JSON.parse(read(path)) as Record<string, Record<string, string> | undefined>;
+      for (const kind of ['dependencies', 'devDependencies', 'optionalDependencies']) {
+        for (const [name, version] of Object.entries(manifest[kind] ?? {})) {
+          if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) loose.push(`${path}: ${name}@${version}`);
+        }
+      }
+    }
+    expect(loose).toEqual([]);
+  });
+});
