@@ -18,7 +18,7 @@ export default defineConfig({
       {
         test: {
           name: 'system',
-          include: ['tests/{contract,electron-stand-in,fuzz,harness,media,repository}/**/*.test.ts'],
+          include: ['tests/{bench,contract,electron-stand-in,fuzz,harness,media,repository}/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

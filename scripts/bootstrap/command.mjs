@@ -6,7 +6,7 @@ import { access, constants } from 'node:fs/promises';
 import { delimiter, dirname, join, sep } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const KEPT_LINES = 60;
+const KEPT_LINES = 200;
 const running = new Set();
 
 /**

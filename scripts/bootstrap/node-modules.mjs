@@ -90,27 +90,26 @@ function packagesOf(file) {
 }
 
 async function install({ root, report }) {
-  const logFile = join(cacheDirectory(), 'logs', 'npm-ci.log');
-  const startedAtMs = performance.now();
-
   report.step('Installing the npm packages that package-lock.json names');
 
-  const heartbeat = setInterval(() => {
-    report.progress(`still installing after ${Math.round((performance.now() - startedAtMs) / 1000)} s`);
-  }, HEARTBEAT_MS);
-  const { code, lastLines } = await run(
-    'npm',
-    // Node is itself one of the packages: npm's remark that it finds an older one is beside the point.
-    ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
-    { cwd: root, env: { ...process.env, PATH: systemPath() }, logFile },
-  );
+  let result = await npm(['ci'], { root, report });
 
-  clearInterval(heartbeat);
+  if (result.code !== 0 && isOnlyAboutOtherPlatforms(result.lastLines)) {
+    // A registry that carries a part of the packages (a company's mirror, say) leaves gaps in the tree that
+    // `npm ci` computes, and it refuses although none of them is for this machine. `npm install` passes
+    // over them; what it has installed is held against package-lock.json below.
+    report.step('The registry lacks packages for other platforms: installing with `npm install` instead');
+    result = await npm(['install', '--no-save'], { root, report });
 
-  if (code !== 0) {
+    if (result.code === 0 && !matchesLockfile(root)) {
+      result = { ...result, code: 'success, but the packages are not those of package-lock.json' };
+    }
+  }
+  if (result.code !== 0) {
     throw new SetupError(
-      `installing the npm packages failed (npm ended with ${code})`,
-      `${lastLines.slice(-20).join('\n')}\n\nThe whole log: ${logFile}\nIs the npm registry reachable?`,
+      `installing the npm packages failed (npm ended with ${result.code})`,
+      // npm says first what is wrong, and then at length how it is used.
+      `${result.lastLines.slice(0, 20).join('\n')}\n\nThe whole log: ${result.logFile}\nIs the npm registry reachable?`,
     );
   }
   if (!existsSync(projectNode(root))) {
@@ -119,4 +118,30 @@ async function install({ root, report }) {
       'Proofcast runs on Linux (x64, arm64), macOS (x64) and Windows (x64, under WSL 2).',
     );
   }
+}
+
+async function npm(command, { root, report }) {
+  const logFile = join(cacheDirectory(), 'logs', 'npm.log');
+  const startedAtMs = performance.now();
+  const heartbeat = setInterval(() => {
+    report.progress(`still installing after ${Math.round((performance.now() - startedAtMs) / 1000)} s`);
+  }, HEARTBEAT_MS);
+
+  // Only errors: Node is itself one of the packages, so npm's remark that it runs on an older one is
+  // beside the point.
+  const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  const env = { ...process.env, PATH: systemPath() };
+
+  try {
+    return { logFile, ...(await run('npm', [...command, ...options], { cwd: root, env, logFile })) };
+  } finally {
+    clearInterval(heartbeat);
+  }
+}
+
+/** Such a package has no version in npm's complaint, since the registry did not offer any. */
+function isOnlyAboutOtherPlatforms(lines) {
+  const complaints = lines.filter((line) => /^npm (error|ERR!) (Missing|Invalid): /.test(line));
+
+  return complaints.length > 0 && complaints.every((line) => / Missing: \S+@ from lock file$/.test(line));
 }

@@ -230,26 +230,28 @@ function aptProgress(report) {
 }
 
 function byHand(needs) {
-  const install = (some) =>
-    `  sudo apt-get install --no-install-recommends ${some.map((need) => need.package).join(' ')}`;
   const alsoToBuild = needs.some((need) => need.why === BUILDS_WORKER)
     ? []
     : [
         '',
         'and, unless the prebuilt mediasoup worker can be downloaded here, for building it:',
         '',
-        install(NEEDED_TO_BUILD_WORKER),
+        installCommand(NEEDED_TO_BUILD_WORKER),
       ];
 
   return [
     'To install them yourself:',
     '',
     '  sudo apt-get update',
-    install(needs),
+    installCommand(needs),
     ...alsoToBuild,
     '',
     'Then run the same command again.',
   ].join('\n');
+}
+
+function installCommand(needs) {
+  return `  sudo apt-get install --no-install-recommends ${needs.map((need) => need.package).join(' ')}`;
 }
 
 function elsewhere(needs) {

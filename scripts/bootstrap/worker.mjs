@@ -199,7 +199,7 @@ async function verificationFailure({ root, entry, report }) {
   );
 
   if (code !== 0) {
-    const failure = lastLines.join('\n') || `the verification ended with ${code}`;
+    const failure = lastLines.slice(-30).join('\n') || `the verification ended with ${code}`;
 
     report.step(`The mediasoup worker failed its verification: ${lastLines[0] ?? code}`);
 

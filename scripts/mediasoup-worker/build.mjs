@@ -35,15 +35,20 @@ export async function buildWorker({ sourceDir, workDir, destination, logFile, re
   await rm(logFile, { force: true });
 
   try {
-    report.step('Configuring the mediasoup worker');
-    await mustSucceed('Configuring the mediasoup worker', 'meson', {
-      args: [
-        'setup',
-        ...(existsSync(buildDir) ? ['--reconfigure'] : []),
-        ...MESON_ARGUMENTS,
-        buildDir,
-        preparedDir,
-      ],
+    if (!existsSync(join(buildDir, 'build.ninja'))) {
+      report.step('Configuring the mediasoup worker');
+      // What an interrupted configuration left would be refused.
+      await rm(buildDir, { recursive: true, force: true });
+      await mustSucceed('Configuring the mediasoup worker', 'meson', {
+        args: ['setup', ...MESON_ARGUMENTS, buildDir, preparedDir],
+        logFile,
+      });
+    }
+
+    report.step('Compiling the mediasoup worker');
+    // First by itself: some sources include the generated headers without saying so to Meson.
+    await mustSucceed("Generating the headers of the worker's messages", 'meson', {
+      args: ['compile', '-C', buildDir, 'flatbuffers-generator'],
       logFile,
     });
     await compile({ buildDir, logFile, report });

@@ -3,10 +3,30 @@
  * the wrong type can throw in the middle of serialising a request, and leaves the channel to that worker unusable for
  * everybody (3.27.1: `maxBitrate: 1.5` does it). So nothing reaches a worker that does not match these schemas.
  */
-import { parseWith } from '@proofcast/shared';
+import { CodedError, parseWith } from '@proofcast/shared';
 import type { DtlsParameters, MediaKind, RtpCapabilities, RtpParameters } from 'mediasoup/types';
-import { CodedError } from '@proofcast/shared';
 import { Type } from 'typebox';
+
+/** Throws `MESSAGE_INVALID`. */
+export function parseDtlsParameters(value: unknown): DtlsParameters {
+  return parseWith(Type.Unsafe<DtlsParameters>(ClientDtlsParameters), value, 'the DTLS parameters');
+}
+
+/** Throws `MESSAGE_INVALID`, also when a codec is not of `kind`. */
+export function parseRtpParameters(value: unknown, kind: MediaKind): RtpParameters {
+  const parameters = parseWith(Type.Unsafe<RtpParameters>(ClientRtpParameters), value, 'the RTP parameters');
+  const stranger = parameters.codecs.find(({ mimeType }) => !mimeType.startsWith(`${kind}/`));
+  if (!stranger) return parameters;
+  throw new CodedError(
+    'MESSAGE_INVALID',
+    `Cannot accept the RTP parameters: they are for ${kind}, and one codec is ${stranger.mimeType}.`,
+  );
+}
+
+/** Throws `MESSAGE_INVALID`. */
+export function parseRtpCapabilities(value: unknown): RtpCapabilities {
+  return parseWith(Type.Unsafe<RtpCapabilities>(ClientRtpCapabilities), value, 'the RTP capabilities');
+}
 
 const integer = (minimum: number, maximum: number) => Type.Integer({ minimum, maximum });
 const text = (maxLength: number) => Type.String({ maxLength });

@@ -8,7 +8,7 @@ import { CompanyId, DeviceId, StreamId, UserId, type Id } from './ids.ts';
 import { parseWith } from './schema.ts';
 
 export const ROLES = ['admin', 'viewer', 'auditor', 'ops'] as const;
-export const Role = Type.Union(ROLES.map((role) => Type.Literal(role)));
+export const Role = Type.Enum(ROLES);
 export type Role = (typeof ROLES)[number];
 
 /** `ops` has none of these: it looks after health and never sees content. */

@@ -162,6 +162,7 @@ export const RELAY_ROUTES = {
     path: '/api/sfu-tokens',
     access: 'live:watch',
     kind: 'json',
+    /** `url` is that of the SFU's signalling websocket, complete with its path. */
     response: Type.Object({ url: Type.String(), token: Type.String(), expiresAtMs: TimeMs }),
   },
   createViewTicket: {
@@ -273,7 +274,9 @@ export const RELAY_ROUTES = {
   /**
    * Trades an assertion (JWT signed with the device's key: iss and sub = device id, aud = `proofcast-relay`, jti, and
    * an expiry of at most a minute; RFC 7523) for the tokens to publish one stream.
-   * `slot` tells several streams of one device apart.
+   * `slot` tells several streams of one device apart. `sfu.url` is that of the SFU's signalling websocket, complete with
+   * its path; `ingest.path` is a path on this relay. A refusal of the assertion (`TOKEN_INVALID`, `TOKEN_EXPIRED`)
+   * tells the relay's clock in `details.relayTimeMs`.
    */
   createPublishTokens: {
     method: 'POST',

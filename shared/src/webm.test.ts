@@ -154,6 +154,13 @@ describe('init segment', () => {
     ]);
   });
 
+  test.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY])('a Duration of %f tells nothing', (duration) => {
+    const info = webm.element(INFO, webm.float64(0x4489, duration));
+    const segment = webm.openElement(SEGMENT, info, webm.tracks(webm.videoTrack()), webm.openCluster(0));
+    const [init] = ofType(itemsOf(webm.concat(webm.ebmlHeader(), segment)), 'init');
+    expect(init?.durationMs).toBeNull();
+  });
+
   test('what is reported does not change when the caller uses its buffer again', () => {
     const tracks = webm.tracks(webm.audioTrack(1, webm.element(0x63a2, [7, 8, 9])));
     const bytes = webm.concat(
@@ -163,6 +170,13 @@ describe('init segment', () => {
     const [init] = ofType(new WebmScanner().push(bytes), 'init');
     bytes.fill(0);
     expect(init?.tracks[0]?.codecPrivate).toEqual(new Uint8Array([7, 8, 9]));
+  });
+
+  test('a track does not keep more of the stream alive than it says', () => {
+    const tracks = webm.tracks(webm.audioTrack(1, webm.element(0x63a2, [7, 8, 9])));
+    const segment = webm.openElement(SEGMENT, webm.info(), tracks, webm.openCluster(0));
+    const [init] = ofType(itemsOf(webm.concat(webm.ebmlHeader(), segment)), 'init');
+    expect(init?.tracks[0]?.codecPrivate?.buffer.byteLength).toBe(3);
   });
 
   test.each([
@@ -307,7 +321,8 @@ describe('clusters', () => {
     );
     const segment = webm.element(SEGMENT, before, first, second, webm.element(TAGS, [9]));
     const bytes = webm.concat(webm.ebmlHeader(), segment, webm.element(VOID, [0]));
-    const { items, reportedAt } = scan(bytes);
+    const { items, reportedAt, failure } = scan(bytes);
+    expect(failure).toBeNull();
     expect(items.map((item) => item.type)).toEqual(
       'init cluster keyCluster block block clusterEnd cluster keyCluster block clusterEnd'.split(' '),
     );
@@ -375,6 +390,13 @@ describe('clusters', () => {
     ['another Cluster inside its size', live(webm.cluster(0, webm.cluster(0))), /has no place there/],
   ])('a Cluster with %s is refused', (_what, bytes, message) => {
     expectInvalid(bytes, message);
+  });
+
+  test('a Cluster inside a BlockGroup is refused, and the Cluster around it ends before the group', () => {
+    const whole = liveCluster(webm.simpleBlock(1, 0, KEY));
+    const { items, failure } = scan(webm.concat(whole, group(block(1, 1), webm.cluster(0))));
+    expect(failure).toMatchObject({ code: 'WEBM_INVALID' });
+    expect(items.at(-1)).toMatchObject({ type: 'clusterEnd', end: whole.length });
   });
 
   test('a second Timestamp is refused', () => {
@@ -445,6 +467,11 @@ describe('blocks', () => {
       group(reference, block(1, 2, KEY)),
     );
     expect(blocksOf(bytes).map(({ isKeyframe }) => isKeyframe)).toEqual([true, false, false]);
+  });
+
+  test('the bits that only a SimpleBlock has mean nothing in a BlockGroup', () => {
+    const [first] = blocksOf(liveCluster(group(block(1, 0, 0x81), webm.element(REFERENCE_BLOCK, [0xff]))));
+    expect(first).toMatchObject({ isKeyframe: false, isDiscardable: false });
   });
 
   test('relative times are signed and scaled', () => {
@@ -544,6 +571,14 @@ describe('clusters to begin with', () => {
       null,
     ]);
     expect(ofType(items, 'keyCluster').map(({ start }) => start)).toEqual([webm.initSegment().length]);
+  });
+
+  test('a first BlockGroup with a ReferenceBlock makes no key cluster', () => {
+    const items = itemsOf(
+      liveCluster(group(block(1, 0), webm.element(REFERENCE_BLOCK, [0xff])), group(block(1, 1))),
+    );
+    expect(ofType(items, 'keyCluster')).toEqual([]);
+    expect(items.at(-1)).toMatchObject({ firstVideoBlockIsKeyframe: false });
   });
 
   test('a key BlockGroup is told when it is complete, just before it is reported', () => {

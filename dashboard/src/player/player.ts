@@ -42,16 +42,11 @@ type Cancel = () => void;
 
 type Tier<P> =
   | { kind: 'closed' }
-  | { kind: 'opening'; attempt: Attempt<P>; cancelLimit: Cancel }
+  | { kind: 'opening'; path: P; cancelTimers: Cancel }
   /** It has a picture, and is or could be shown. */
-  | { kind: 'ready'; attempt: Attempt<P>; sinceMs: number; cancelTimer: Cancel }
+  | { kind: 'ready'; path: P; sinceMs: number; cancelTimers: Cancel }
   /** It failed and is tried again later. */
   | { kind: 'waiting'; cancelRetry: Cancel };
-
-interface Attempt<P> {
-  path: P | undefined;
-  isOver: boolean;
-}
 
 const PATHS: readonly PathName[] = ['webrtc', 'relay'];
 const nothing = (): void => undefined;
@@ -94,10 +89,10 @@ export class Player<P extends Closable> {
     if (this.#state.kind !== 'playing') this.#become({ kind: 'idle' });
   }
 
-  /** Something has changed for the better (network back, stream back): what waits for a retry is tried now. */
-  retryNow(): void {
+  /** Something has changed for the better (network back, socket back): what waits for a retry is tried now. */
+  retryNow(paths: readonly PathName[] = PATHS): void {
     if (this.#isClosed || !this.#isExpected) return;
-    for (const name of PATHS) {
+    for (const name of paths) {
       if (this.#tiers[name].kind !== 'waiting') continue;
       this.#policies[name].reset();
       this.#drop(name);
@@ -130,30 +125,27 @@ export class Player<P extends Closable> {
 
   #open(name: PathName): void {
     if (this.#isClosed || !this.#isExpected || this.#tiers[name].kind !== 'closed') return;
-    const attempt: Attempt<P> = { path: undefined, isOver: false };
-    const cancelLimit = this.#options.schedule(
-      () => this.#lose(name, attempt, new CodedError('TIMEOUT', 'No picture came in time.')),
+    const path: P = this.#options.open[name]({
+      onFirstFrame: () => this.#gain(name, path),
+      onLost: (error) => this.#lose(name, path, error),
+    });
+    const cancelTimers = this.#options.schedule(
+      () => this.#lose(name, path, new CodedError('TIMEOUT', 'No picture came in time.')),
       this.#options.limits.firstFrameMs,
     );
-    this.#tiers[name] = { kind: 'opening', attempt, cancelLimit };
-    const path = this.#options.open[name]({
-      onFirstFrame: () => this.#gain(name, attempt),
-      onLost: (error) => this.#lose(name, attempt, error),
-    });
-    attempt.path = path;
-    if (attempt.isOver) path.close();
+    this.#tiers[name] = { kind: 'opening', path, cancelTimers };
   }
 
-  #gain(name: PathName, attempt: Attempt<P>): void {
+  #gain(name: PathName, path: P): void {
     const tier = this.#tiers[name];
-    if (tier.kind !== 'opening' || tier.attempt !== attempt) return;
-    tier.cancelLimit();
+    if (tier.kind !== 'opening' || tier.path !== path) return;
+    tier.cancelTimers();
     this.#failures[name] = null;
     this.#tiers[name] = {
       kind: 'ready',
-      attempt,
+      path,
       sinceMs: this.#options.nowMs(),
-      cancelTimer: name === 'webrtc' ? this.#watchWebRtc() : nothing,
+      cancelTimers: name === 'webrtc' ? this.#watchWebRtc() : nothing,
     };
     if (name === 'relay') this.#policies.relay.reset();
     this.#choose();
@@ -173,24 +165,27 @@ export class Player<P extends Closable> {
     };
   }
 
-  #lose(name: PathName, attempt: Attempt<P>, error: CodedError): void {
+  #lose(name: PathName, path: P, error: CodedError): void {
     const tier = this.#tiers[name];
-    if (attempt.isOver || !('attempt' in tier) || tier.attempt !== attempt) return;
+    if (!('path' in tier) || tier.path !== path) return;
     this.#failures[name] = error;
     if (name === 'webrtc' && tier.kind === 'ready') {
       this.#isWebRtcUnstable = this.#options.nowMs() - tier.sinceMs < this.#options.limits.stableMs;
     }
-    const isShown = this.#state.kind === 'playing' && this.#state.path === name;
+    const wasShown = this.#state.kind === 'playing' && this.#state.picture === path;
     this.#tiers[name] = { kind: 'closed' };
-    if (isShown) this.#choose();
+    if (wasShown) this.#choose();
+    if (this.#state.kind === 'no-picture') this.#become({ ...this.#state, failures: { ...this.#failures } });
     this.#end(tier);
     if (!this.#isExpected) return;
     this.#retryLater(name);
-    const other = name === 'webrtc' ? 'relay' : 'webrtc';
-    if (!isShown && name === 'relay') return;
-    // The one path has failed: the other one is wanted at once, whatever it was waiting for.
+    this.#callUpOther(name === 'webrtc' ? 'relay' : 'webrtc', wasShown);
+  }
+
+  /** The one path has failed: the other need not wait any longer, least of all when the picture has gone. */
+  #callUpOther(other: PathName, isPictureGone: boolean): void {
     this.#cancelHeadStart();
-    if (this.#tiers[other].kind === 'waiting') this.#drop(other);
+    if (isPictureGone && this.#tiers[other].kind === 'waiting') this.#drop(other);
     this.#open(other);
   }
 
@@ -207,11 +202,11 @@ export class Player<P extends Closable> {
     const webrtc = this.#tiers.webrtc;
     const relay = this.#tiers.relay;
     if (webrtc.kind === 'ready' && this.#mayShow(webrtc.sinceMs, relay.kind === 'ready')) {
-      this.#show('webrtc', webrtc.attempt);
+      this.#show('webrtc', webrtc.path);
       this.#cancelHeadStart();
       this.#drop('relay');
     } else if (relay.kind === 'ready') {
-      this.#show('relay', relay.attempt);
+      this.#show('relay', relay.path);
     } else if (this.#isExpected) {
       this.#becomeConnecting();
     } else {
@@ -224,15 +219,9 @@ export class Player<P extends Closable> {
     return this.#options.nowMs() - webrtcSinceMs >= this.#options.limits.settleMs;
   }
 
-  #show(name: PathName, attempt: Attempt<P>): void {
-    if (!attempt.path) return;
-    if (this.#state.kind === 'playing' && this.#state.picture === attempt.path) return;
-    this.#become({
-      kind: 'playing',
-      path: name,
-      picture: attempt.path,
-      sinceMs: this.#options.nowMs(),
-    });
+  #show(name: PathName, picture: P): void {
+    if (this.#state.kind === 'playing' && this.#state.picture === picture) return;
+    this.#become({ kind: 'playing', path: name, picture, sinceMs: this.#options.nowMs() });
   }
 
   #becomeConnecting(): void {
@@ -264,13 +253,9 @@ export class Player<P extends Closable> {
       case 'waiting':
         return tier.cancelRetry();
       case 'opening':
-        tier.cancelLimit();
-        break;
       case 'ready':
-        tier.cancelTimer();
-        break;
+        tier.cancelTimers();
+        tier.path.close();
     }
-    tier.attempt.isOver = true;
-    tier.attempt.path?.close();
   }
 }

@@ -9,6 +9,7 @@ export interface Delay {
   readonly isMinimum: boolean;
 }
 
+/** Nothing is called before the function that opens the path has returned. */
 export interface PathListener {
   /** The first picture is decoded and can be shown. At most once. */
   readonly onFirstFrame: () => void;

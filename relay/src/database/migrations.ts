@@ -61,6 +61,18 @@ async function createIdentityStreamsRecordings(db: Kysely<unknown>): Promise<voi
     .addColumn('used_at_ms', 'integer')
     .execute();
 
+  await createTable('used_assertions')
+    .addColumn('device_id', 'text', (c) => c.notNull().references('devices.device_id'))
+    .addColumn('jti', 'text', (c) => c.notNull())
+    .addColumn('forget_at_ms', 'integer', (c) => c.notNull())
+    .addPrimaryKeyConstraint('used_assertions_primary_key', ['device_id', 'jti'])
+    .execute();
+  await db.schema
+    .createIndex('used_assertions_by_forgetting')
+    .on('used_assertions')
+    .column('forget_at_ms')
+    .execute();
+
   await createTable('streams')
     .addColumn('stream_id', 'text', (c) => c.primaryKey().notNull())
     .addColumn('company_id', 'text', (c) => c.notNull().references('companies.company_id'))

@@ -54,6 +54,13 @@ export interface EnrolmentCodeTable {
   used_at_ms: number | null;
 }
 
+/** Assertions that devices have used and that have not expired: none is good for a second time. */
+export interface UsedAssertionTable {
+  device_id: Id;
+  jti: string;
+  forget_at_ms: number;
+}
+
 export interface StreamTable {
   stream_id: Id;
   company_id: Id;
@@ -96,6 +103,7 @@ export interface Schema {
   sessions: SessionTable;
   devices: DeviceTable;
   enrolment_codes: EnrolmentCodeTable;
+  used_assertions: UsedAssertionTable;
   streams: StreamTable;
   recordings: RecordingTable;
 }

@@ -16,9 +16,8 @@ export interface TicketLimits {
 export class Tickets {
   readonly #clock: Clock;
   readonly #limits: TicketLimits;
-  /** By session, its outstanding tickets from old to new: hash of the ticket → when it expires. */
-  readonly #bySession = new Map<string, Map<string, number>>();
-  readonly #sessionByTicket = new Map<string, string>();
+  /** By hash of the ticket. All live equally long, so the order of insertion is the order of expiry. */
+  readonly #outstanding = new Map<string, { sessionHash: string; expiresAtMs: number }>();
 
   constructor({ clock, limits }: { clock: Clock; limits: TicketLimits }) {
     this.#clock = clock;
@@ -27,44 +26,31 @@ export class Tickets {
 
   issue(sessionHash: string): { ticket: string; expiresAtMs: number } {
     this.#forgetExpired();
+    const ofSession = [...this.#outstanding].filter(([, ticket]) => ticket.sessionHash === sessionHash);
+    const [oldest] = ofSession[0] ?? [];
+    if (oldest && ofSession.length >= this.#limits.maxTicketsPerSession) this.#outstanding.delete(oldest);
     const ticket = createSecret();
-    const ticketHash = hashSecret(ticket);
     const expiresAtMs = this.#clock.nowMs() + this.#limits.ticketLifetimeMs;
-    const outstanding = this.#bySession.get(sessionHash) ?? new Map<string, number>();
-    this.#bySession.set(sessionHash, outstanding.set(ticketHash, expiresAtMs));
-    this.#sessionByTicket.set(ticketHash, sessionHash);
-    const [oldest] = outstanding.keys();
-    if (oldest && outstanding.size > this.#limits.maxTicketsPerSession) this.#forget(oldest);
+    this.#outstanding.set(hashSecret(ticket), { sessionHash, expiresAtMs });
     return { ticket, expiresAtMs };
   }
 
   /** The hash of the session that the ticket stands for; the ticket is used up. Throws `TICKET_INVALID`. */
   redeem(ticket: string): string {
     const ticketHash = hashSecret(ticket);
-    const sessionHash = this.#sessionByTicket.get(ticketHash);
-    const expiresAtMs = sessionHash && this.#bySession.get(sessionHash)?.get(ticketHash);
-    this.#forget(ticketHash);
-    if (!sessionHash || !expiresAtMs || expiresAtMs <= this.#clock.nowMs()) {
+    const found = this.#outstanding.get(ticketHash);
+    this.#outstanding.delete(ticketHash);
+    if (!found || found.expiresAtMs <= this.#clock.nowMs()) {
       throw new CodedError('TICKET_INVALID', 'The ticket is unknown, used or expired; fetch a new one.');
     }
-    return sessionHash;
+    return found.sessionHash;
   }
 
   #forgetExpired(): void {
     const nowMs = this.#clock.nowMs();
-    for (const outstanding of this.#bySession.values()) {
-      for (const [ticketHash, expiresAtMs] of outstanding) {
-        if (expiresAtMs <= nowMs) this.#forget(ticketHash);
-      }
+    for (const [ticketHash, { expiresAtMs }] of this.#outstanding) {
+      if (expiresAtMs > nowMs) return;
+      this.#outstanding.delete(ticketHash);
     }
-  }
-
-  #forget(ticketHash: string): void {
-    const sessionHash = this.#sessionByTicket.get(ticketHash);
-    if (!sessionHash) return;
-    this.#sessionByTicket.delete(ticketHash);
-    const outstanding = this.#bySession.get(sessionHash);
-    outstanding?.delete(ticketHash);
-    if (outstanding?.size === 0) this.#bySession.delete(sessionHash);
   }
 }

@@ -74,7 +74,10 @@ export class Users {
       .executeTakeFirst();
     const isRight = await this.#passwords.verify(password, row?.password_hash ?? null);
     if (!row || !isRight) {
-      throw new CodedError('CREDENTIALS_WRONG', 'Cannot sign in: the e-mail address or the password is wrong.');
+      throw new CodedError(
+        'CREDENTIALS_WRONG',
+        'Cannot sign in: the e-mail address or the password is wrong.',
+      );
     }
     return row.user_id;
   }
@@ -84,7 +87,14 @@ export class Users {
     const row = await this.#database
       .selectFrom('users')
       .innerJoin('companies', 'companies.company_id', 'users.company_id')
-      .select(['user_id', 'email', 'users.name', 'role', 'users.company_id', 'companies.name as company_name'])
+      .select([
+        'user_id',
+        'email',
+        'users.name',
+        'role',
+        'users.company_id',
+        'companies.name as company_name',
+      ])
       .where('user_id', '=', userId)
       .executeTakeFirstOrThrow();
     return {

@@ -108,7 +108,7 @@ function readTrackEntry(entry: Uint8Array, offset: number): WebmTrack {
     if (id === TRACK_NUMBER) number = readUnsigned(data, 'TrackNumber');
     if (id === TRACK_TYPE) type = readUnsigned(data, 'TrackType');
     if (id === CODEC_ID) base.codecId = readString(data, 'CodecID');
-    // A copy: the scanner's buffer, or the caller's chunk, must not live as long as the track does.
+    // A copy, so that the whole of Tracks does not live as long as this part of it.
     if (id === CODEC_PRIVATE) base.codecPrivate = data.slice();
     if (id === CONTENT_ENCODINGS) throw unsupported('A track is compressed or encrypted.', { offset });
     if (id === VIDEO) Object.assign(video, readVideo(data, offset));

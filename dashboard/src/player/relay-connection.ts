@@ -1,0 +1,264 @@
+/**
+ * The page's one websocket to the relay: the list of streams, and the bytes of those that are watched through it.
+ * It reconnects by itself and never gives up; what was watched is told that it was lost, and watches again itself.
+ */
+import {
+  CodedError,
+  createReconnectPolicy,
+  decodeViewerFrame,
+  encodeMessage,
+  fromErrorBody,
+  parseMessage,
+  toCloseReason,
+  toCodedError,
+  VIEW_FROM_RELAY,
+  VIEW_FROM_VIEWER,
+  type Id,
+  type MessageFromViewer,
+  type MessageToViewer,
+  type ReconnectPolicy,
+  type Schedule,
+  type StreamView,
+  type ViewerFrame,
+} from '@proofcast/shared';
+import { VIEW_RECONNECT, VIEW_SOCKET_OPEN_MS, WATCH_ANSWER_MS } from '../config.ts';
+
+type EpochMessage = Extract<MessageToViewer, { type: 'epoch' }>['data'];
+
+/** The side that watches one stream. */
+export interface Watcher {
+  readonly onEpoch: (epoch: EpochMessage) => void;
+  readonly onFrame: (frame: ViewerFrame) => void;
+  /** Nothing more will come. At most once, never after the watch was closed. */
+  readonly onEnded: (error: CodedError) => void;
+}
+
+export type RelayConnectionState =
+  | { readonly kind: 'connecting' }
+  | { readonly kind: 'open' }
+  | { readonly kind: 'down'; readonly error: CodedError };
+
+export interface RelayConnectionOptions {
+  readonly createTicket: () => Promise<string>;
+  readonly openSocket: (ticket: string) => WebSocket;
+  readonly schedule: Schedule;
+  readonly nowMs: () => number;
+  readonly onState: (state: RelayConnectionState) => void;
+  readonly onStreams: (streams: readonly StreamView[]) => void;
+  readonly onStreamChanged: (stream: StreamView) => void;
+  readonly onStreamRemoved: (streamId: Id) => void;
+}
+
+interface Watch {
+  readonly streamId: Id;
+  readonly watcher: Watcher;
+  cancelAnswerLimit: () => void;
+}
+
+const nothing = (): void => undefined;
+
+export class RelayConnection {
+  readonly #options: RelayConnectionOptions;
+  readonly #policy: ReconnectPolicy = createReconnectPolicy(VIEW_RECONNECT);
+  readonly #watches = new Map<number, Watch>();
+  #state: RelayConnectionState = { kind: 'connecting' };
+  #socket: WebSocket | undefined;
+  #cancelTimer = nothing;
+  #nextChannel = 1;
+  #isClosed = false;
+  #lastMessageAtMs = 0;
+  /** Relay's clock minus this browser's, or null before it is known. */
+  #clockOffsetMs: number | null = null;
+
+  constructor(options: RelayConnectionOptions) {
+    this.#options = options;
+    void this.#connect();
+  }
+
+  get state(): RelayConnectionState {
+    return this.#state;
+  }
+
+  /** When something was last heard over the socket; 0 when never. */
+  get lastMessageAtMs(): number {
+    return this.#lastMessageAtMs;
+  }
+
+  /** The relay's clock now; null before the relay has told its time. */
+  relayNowMs(): number | null {
+    return this.#clockOffsetMs === null ? null : this.#options.nowMs() + this.#clockOffsetMs;
+  }
+
+  /** Watches one stream. Without a connection the watch ends at once with the reason. */
+  watch(streamId: Id, watcher: Watcher): { close(): void } {
+    const channel = this.#nextChannel++;
+    const watch: Watch = { streamId, watcher, cancelAnswerLimit: nothing };
+    this.#watches.set(channel, watch);
+    if (this.#state.kind === 'open') this.#ask(channel, watch);
+    else if (this.#state.kind === 'down') {
+      const { error } = this.#state;
+      watch.cancelAnswerLimit = this.#options.schedule(() => this.#endWatch(channel, error), 0);
+    }
+    return {
+      close: () => {
+        if (!this.#forget(channel)) return;
+        if (this.#state.kind === 'open') this.#send({ type: 'unwatch', data: { channel } });
+      },
+    };
+  }
+
+  /** Tries at once instead of waiting for the next attempt: the network has come back. */
+  retryNow(): void {
+    if (this.#isClosed || this.#state.kind !== 'down') return;
+    this.#cancelTimer();
+    void this.#connect();
+  }
+
+  /** Gives the socket up because it is dead, whatever it says itself, and connects again. */
+  drop(error: CodedError): void {
+    if (!this.#isClosed && this.#socket) this.#fail(error);
+  }
+
+  /** Idempotent; watches are not told. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#cancelTimer();
+    for (const watch of this.#watches.values()) watch.cancelAnswerLimit();
+    this.#watches.clear();
+    this.#leaveSocket(1000, '');
+  }
+
+  async #connect(): Promise<void> {
+    this.#cancelTimer = nothing;
+    if (this.#state.kind !== 'connecting') this.#become({ kind: 'connecting' });
+    let ticket: string;
+    try {
+      ticket = await this.#options.createTicket();
+    } catch (error) {
+      if (!this.#isClosed) this.#fail(toCodedError(error));
+      return;
+    }
+    if (this.#isClosed) return;
+    this.#attach(this.#options.openSocket(ticket));
+  }
+
+  #attach(socket: WebSocket): void {
+    this.#socket = socket;
+    socket.binaryType = 'arraybuffer';
+    const isCurrent = (): boolean => this.#socket === socket;
+    this.#cancelTimer = this.#options.schedule(() => {
+      this.#fail(new CodedError('TIMEOUT', 'The websocket of the relay did not open in time.'));
+    }, VIEW_SOCKET_OPEN_MS);
+    socket.addEventListener('message', (event: MessageEvent<string | ArrayBuffer>) => {
+      if (isCurrent()) this.#receive(event.data);
+    });
+    socket.addEventListener('close', (event) => {
+      if (isCurrent()) this.#fail(errorOfClose(event));
+    });
+  }
+
+  #receive(data: string | ArrayBuffer): void {
+    this.#lastMessageAtMs = this.#options.nowMs();
+    let received: MessageToViewer | ViewerFrame;
+    try {
+      received =
+        typeof data === 'string'
+          ? parseMessage(VIEW_FROM_RELAY, data)
+          : decodeViewerFrame(new Uint8Array(data));
+    } catch (error) {
+      return this.#fail(toCodedError(error));
+    }
+    if ('type' in received) this.#receiveMessage(received);
+    else this.#watchOf(received.channel)?.onFrame(received);
+  }
+
+  #receiveMessage(message: MessageToViewer): void {
+    switch (message.type) {
+      case 'streams':
+        this.#clockOffsetMs = message.data.sentAtUs / 1000 - this.#options.nowMs();
+        this.#options.onStreams(message.data.streams);
+        return this.#opened();
+      case 'streamChanged':
+        return this.#options.onStreamChanged(message.data);
+      case 'streamRemoved':
+        return this.#options.onStreamRemoved(message.data.streamId);
+      case 'epoch':
+        return this.#watchOf(message.data.channel)?.onEpoch(message.data);
+      case 'ended':
+        return this.#endWatch(message.data.channel, fromErrorBody(errorBody(message.data.reason)));
+      case 'refused':
+        if (message.data.channel === null) return;
+        return this.#endWatch(message.data.channel, fromErrorBody(errorBody(message.data)));
+    }
+  }
+
+  /** The relay has answered on this channel; null when nobody watches on it any more. */
+  #watchOf(channel: number): Watcher | undefined {
+    const watch = this.#watches.get(channel);
+    watch?.cancelAnswerLimit();
+    return watch?.watcher;
+  }
+
+  #opened(): void {
+    if (this.#state.kind === 'open') return;
+    this.#cancelTimer();
+    this.#policy.reset();
+    this.#become({ kind: 'open' });
+    for (const [channel, watch] of this.#watches) this.#ask(channel, watch);
+  }
+
+  #ask(channel: number, watch: Watch): void {
+    watch.cancelAnswerLimit = this.#options.schedule(() => {
+      this.drop(new CodedError('TIMEOUT', 'The relay did not answer a watch in time.'));
+    }, WATCH_ANSWER_MS);
+    this.#send({ type: 'watch', data: { channel, streamId: watch.streamId } });
+  }
+
+  #fail(error: CodedError): void {
+    this.#leaveSocket(4400, toCloseReason(error));
+    this.#cancelTimer();
+    this.#cancelTimer = this.#options.schedule(() => void this.#connect(), this.#policy.nextDelayMs());
+    this.#become({ kind: 'down', error });
+    for (const channel of [...this.#watches.keys()]) this.#endWatch(channel, error);
+  }
+
+  #leaveSocket(closeCode: number, reason: string): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    if (socket && socket.readyState <= WebSocket.OPEN) socket.close(closeCode, reason);
+  }
+
+  #endWatch(channel: number, error: CodedError): void {
+    this.#forget(channel)?.watcher.onEnded(error);
+  }
+
+  #forget(channel: number): Watch | undefined {
+    const watch = this.#watches.get(channel);
+    watch?.cancelAnswerLimit();
+    this.#watches.delete(channel);
+    return watch;
+  }
+
+  #send(message: MessageFromViewer): void {
+    this.#socket?.send(encodeMessage(VIEW_FROM_VIEWER, message));
+  }
+
+  #become(state: RelayConnectionState): void {
+    this.#state = state;
+    this.#options.onState(state);
+  }
+}
+
+type RefusalFields = { code: string; message: string; details?: unknown };
+
+function errorBody({ code, message }: RefusalFields): { code: string; message: string } {
+  return { code, message };
+}
+
+/** The reason text of a close frame is `CODE: message`; proxies and dead networks give none. */
+function errorOfClose(event: CloseEvent): CodedError {
+  const match = /^([A-Z_]+): (.*)$/.exec(event.reason);
+  if (match?.[1] !== undefined && match[2] !== undefined) return fromErrorBody({ code: match[1], message: match[2] });
+  return new CodedError('UNAVAILABLE', 'The websocket of the relay was closed.');
+}

@@ -1,0 +1,256 @@
+/**
+ * The page's one signalling websocket to the SFU, shared by all players. It connects when somebody first asks, renews
+ * its token before that expires, and after a loss connects again with the next request; players decide when that is.
+ */
+import {
+  CodedError,
+  createReconnectPolicy,
+  fromErrorBody,
+  RpcClient,
+  SFU_NOTIFICATIONS,
+  SFU_PATH,
+  SFU_REQUESTS,
+  toCloseReason,
+  toCodedError,
+  type Id,
+  type ParamsOf,
+  type ResultOf,
+  type Schedule,
+} from '@proofcast/shared';
+import { SFU_CONNECT_MS, SFU_RECONNECT, SFU_REQUEST_MS, SFU_TOKEN_RENEWAL_SHARE } from '../config.ts';
+
+export interface SfuToken {
+  readonly url: string;
+  readonly token: string;
+  readonly expiresAtMs: number;
+}
+
+/** What a player of one stream hears from the SFU. */
+export interface StreamListener {
+  readonly onProducerAdded: () => void;
+  readonly onConsumerClosed: (consumerId: string) => void;
+  /** The stream on this connection is over: the SFU said so, or the connection is gone. */
+  readonly onClosed: (error: CodedError) => void;
+}
+
+export interface SfuConnectionOptions {
+  readonly createToken: () => Promise<SfuToken>;
+  readonly openSocket: (url: string) => WebSocket;
+  readonly schedule: Schedule;
+  readonly nowMs: () => number;
+}
+
+type Requests = typeof SFU_REQUESTS;
+type Client = RpcClient<Requests, typeof SFU_NOTIFICATIONS>;
+
+interface Link {
+  readonly socket: WebSocket;
+  readonly client: Client;
+}
+
+const nothing = (): void => undefined;
+
+export class SfuConnection {
+  readonly #options: SfuConnectionOptions;
+  readonly #policy = createReconnectPolicy(SFU_RECONNECT);
+  readonly #streams = new Map<Id, StreamListener>();
+  /** Answers to `leave` that a later `view` of the same stream has to wait for. */
+  readonly #leaving = new Map<Id, Promise<void>>();
+  #link: Promise<Link> | undefined;
+  #current: Link | undefined;
+  #blocked: { untilMs: number; error: CodedError } | undefined;
+  #cancelRenewal = nothing;
+  #isClosed = false;
+
+  constructor(options: SfuConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** Connects in advance, so that the first picture does not have to wait for it. */
+  warmUp(): void {
+    void this.#connect().catch(nothing); // Whoever asks next hears the reason.
+  }
+
+  /** Opens a stream for viewing; `listener` hears of it until `leave`. */
+  async view(streamId: Id, listener: StreamListener): Promise<ResultOf<Requests, 'view'>> {
+    await this.#leaving.get(streamId);
+    this.#streams.set(streamId, listener);
+    return this.request('view', { streamId });
+  }
+
+  /** Ends viewing. The SFU is told if it can be; a lost connection has ended it anyway. */
+  leave(streamId: Id, listener: StreamListener): void {
+    if (this.#streams.get(streamId) !== listener) return;
+    this.#streams.delete(streamId);
+    const client = this.#current?.client;
+    if (!client) return;
+    const left = client.request('leave', { streamId }).then(nothing, nothing);
+    this.#leaving.set(streamId, left);
+    void left.then(() => {
+      if (this.#leaving.get(streamId) === left) this.#leaving.delete(streamId);
+    });
+  }
+
+  /** One request; connects first when needed. Throws the coded error of the SFU or of the connection. */
+  async request<M extends keyof Requests & string>(
+    method: M,
+    params: ParamsOf<Requests, M>,
+  ): Promise<ResultOf<Requests, M>> {
+    const { client } = await this.#connect();
+    return client.request(method, params);
+  }
+
+  /** A network that is back deserves an attempt at once. */
+  forgetFailure(): void {
+    this.#blocked = undefined;
+    this.#policy.reset();
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#streams.clear();
+    this.#loseLink(new CodedError('UNAVAILABLE', 'The page has closed its connection to the SFU.'));
+  }
+
+  #connect(): Promise<Link> {
+    if (this.#isClosed) return Promise.reject(new CodedError('UNAVAILABLE', 'The connection is closed.'));
+    if (this.#link) return this.#link;
+    if (this.#blocked && this.#options.nowMs() < this.#blocked.untilMs) {
+      return Promise.reject(this.#blocked.error);
+    }
+    const link = this.#open().then(
+      (opened) => {
+        this.#blocked = undefined;
+        this.#policy.reset();
+        return opened;
+      },
+      (cause: unknown) => {
+        const error = toCodedError(cause);
+        if (this.#link === link) this.#link = undefined;
+        this.#blocked = { untilMs: this.#options.nowMs() + this.#policy.nextDelayMs(), error };
+        throw error;
+      },
+    );
+    this.#link = link;
+    return link;
+  }
+
+  async #open(): Promise<Link> {
+    const token = await this.#options.createToken();
+    const socket = this.#options.openSocket(signalingUrl(token.url));
+    const client: Client = new RpcClient({
+      requests: SFU_REQUESTS,
+      notifications: SFU_NOTIFICATIONS,
+      send: (text) => socket.send(text),
+      timeoutMs: SFU_REQUEST_MS,
+      schedule: this.#options.schedule,
+      onNotification: {
+        producerAdded: ({ streamId }) => this.#streams.get(streamId)?.onProducerAdded(),
+        consumerClosed: ({ streamId, consumerId }) => this.#streams.get(streamId)?.onConsumerClosed(consumerId),
+        streamClosed: ({ streamId, code }) => {
+          this.#endStream(streamId, new CodedError(code, `The SFU has ended the stream: ${code}.`));
+        },
+        viewers: nothing,
+      },
+    });
+    const link: Link = { socket, client };
+    socket.addEventListener('message', (event: MessageEvent<unknown>) => this.#receive(link, event.data));
+    socket.addEventListener('close', (event) => {
+      if (this.#current === link) this.#loseLink(errorOfClose(event));
+      else client.close(errorOfClose(event));
+    });
+    try {
+      await opened(socket, this.#options.schedule);
+      await this.#authenticate(client, token);
+    } catch (error) {
+      client.close(toCodedError(error));
+      if (socket.readyState <= WebSocket.OPEN) socket.close();
+      throw error;
+    }
+    if (this.#isClosed) {
+      socket.close();
+      throw new CodedError('UNAVAILABLE', 'The connection is closed.');
+    }
+    this.#current = link;
+    return link;
+  }
+
+  #receive(link: Link, data: unknown): void {
+    try {
+      link.client.receive(String(data));
+    } catch (error) {
+      const coded = toCodedError(error);
+      link.socket.close(4400, toCloseReason(coded));
+      if (this.#current === link) this.#loseLink(coded);
+    }
+  }
+
+  async #authenticate(client: Client, token: SfuToken): Promise<void> {
+    const { expiresAtMs } = await client.request('authenticate', { token: token.token });
+    const lifeMs = Math.max(0, expiresAtMs - this.#options.nowMs());
+    this.#scheduleRenewal(client, lifeMs * SFU_TOKEN_RENEWAL_SHARE, lifeMs);
+  }
+
+  #scheduleRenewal(client: Client, delayMs: number, lifeMs: number): void {
+    this.#cancelRenewal = this.#options.schedule(() => {
+      void this.#renew(client).catch(() => {
+        // The relay or the SFU does not answer. The token in hand is still good: ask again while it is.
+        if (this.#current?.client === client) this.#scheduleRenewal(client, Math.max(1_000, lifeMs / 20), lifeMs);
+      });
+    }, delayMs);
+  }
+
+  async #renew(client: Client): Promise<void> {
+    const token = await this.#options.createToken();
+    if (this.#current?.client === client) await this.#authenticate(client, token);
+  }
+
+  #loseLink(error: CodedError): void {
+    const link = this.#current;
+    this.#current = undefined;
+    this.#link = undefined;
+    this.#cancelRenewal();
+    link?.client.close(error);
+    if (link && link.socket.readyState <= WebSocket.OPEN) link.socket.close(1000);
+    for (const streamId of [...this.#streams.keys()]) this.#endStream(streamId, error);
+  }
+
+  #endStream(streamId: Id, error: CodedError): void {
+    const listener = this.#streams.get(streamId);
+    this.#streams.delete(streamId);
+    listener?.onClosed(error);
+  }
+}
+
+/** The relay names the SFU's address; the path is the protocol's. */
+function signalingUrl(url: string): string {
+  const parsed = new URL(url);
+  if (parsed.pathname === '/') parsed.pathname = SFU_PATH;
+  return parsed.href;
+}
+
+function opened(socket: WebSocket, schedule: Schedule): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancel = schedule(() => {
+      reject(new CodedError('TIMEOUT', 'The media server did not answer in time.'));
+    }, SFU_CONNECT_MS);
+    socket.addEventListener('open', () => {
+      cancel();
+      resolve();
+    });
+    socket.addEventListener('close', (event) => {
+      cancel();
+      reject(errorOfClose(event));
+    });
+  });
+}
+
+function errorOfClose(event: CloseEvent): CodedError {
+  const match = /^([A-Z_]+): (.*)$/.exec(event.reason);
+  if (match?.[1] !== undefined && match[2] !== undefined) {
+    return fromErrorBody({ code: match[1], message: match[2] });
+  }
+  return new CodedError('UNAVAILABLE', 'The media server cannot be reached.');
+}

@@ -1,0 +1,55 @@
+/** What the statistics of a WebRTC connection tell about its picture: whether it moves, and how late it is at least. */
+import { WEBRTC_FREEZE_MS } from '../config.ts';
+import type { Delay } from './video-path.ts';
+
+interface Sample {
+  readonly framesDecoded: number;
+  readonly processingS: number;
+}
+
+export class WebRtcMeter {
+  readonly #nowMs: () => number;
+  #last: Sample | undefined;
+  #movedAtMs: number | undefined;
+  #delay: Delay | null = null;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /**
+   * From the SFU to this screen: half a round trip, and what receiving, buffering and decoding took per picture. The
+   * way from the desktop to the SFU comes on top and cannot be seen from here, so this is a minimum.
+   */
+  get delay(): Delay | null {
+    return this.#delay;
+  }
+
+  /** Whether the picture has moved before and now stands still for too long. */
+  get isFrozen(): boolean {
+    return this.#movedAtMs !== undefined && this.#nowMs() - this.#movedAtMs > WEBRTC_FREEZE_MS;
+  }
+
+  /** Takes one report (W3C WebRTC Statistics). */
+  take(report: RTCStatsReport): void {
+    const entries = [...report.values()] as Record<string, unknown>[];
+    const inbound = entries.find((entry) => entry['type'] === 'inbound-rtp' && entry['kind'] === 'video');
+    const sample = { framesDecoded: numberOf(inbound?.['framesDecoded']), processingS: numberOf(inbound?.['totalProcessingDelay']) };
+    const last = this.#last;
+    this.#last = sample;
+    if (sample.framesDecoded === (last?.framesDecoded ?? 0)) return;
+    this.#movedAtMs = this.#nowMs();
+    if (!last || sample.framesDecoded < last.framesDecoded) return;
+    const perFrameS = (sample.processingS - last.processingS) / (sample.framesDecoded - last.framesDecoded);
+    this.#delay = { ms: (roundTripS(entries) / 2 + perFrameS) * 1000, isMinimum: true };
+  }
+}
+
+function roundTripS(entries: readonly Record<string, unknown>[]): number {
+  const pair = entries.find((entry) => entry['type'] === 'candidate-pair' && entry['nominated'] === true);
+  return numberOf(pair?.['currentRoundTripTime']);
+}
+
+function numberOf(value: unknown): number {
+  return typeof value === 'number' && Number.isFinite(value) ? value : 0;
+}

@@ -1,0 +1,66 @@
+/** Settings of the main process, and its named limits. The only reader of the environment. */
+import { DEFAULT_RECONNECT_LIMITS, type ReconnectLimits } from '@proofcast/shared';
+import { Type } from 'typebox';
+import { Value } from 'typebox/value';
+
+export interface SpoolLimits {
+  /** All chunks on this disk that the relay has not confirmed; when they are more, no chunk is accepted. */
+  readonly limitBytes: number;
+  /** A segment file is deleted as a whole, so it is about as much as is kept too long. */
+  readonly segmentBytes: number;
+}
+
+export interface UploadLimits {
+  readonly reconnect: ReconnectLimits;
+  /** From the start of a connection to `welcome`. */
+  readonly connectTimeoutMs: number;
+  /** A socket that has not answered a ping for this long is dead. */
+  readonly pingIntervalMs: number;
+  /** Bytes are in flight, yet the relay counts none of them: the connection is of no use. */
+  readonly ackTimeoutMs: number;
+  /** How often one chunk may be refused because of its hash before its recording is given up. */
+  readonly maxRefusalsOfOneChunk: number;
+}
+
+export interface DesktopConfig {
+  readonly logLevel: string;
+  readonly spool: SpoolLimits;
+  readonly upload: UploadLimits;
+  /** Timeout of one HTTP request to the relay. */
+  readonly requestTimeoutMs: number;
+  readonly thumbnail: { readonly width: number; readonly height: number };
+  /** How long quitting waits for the last chunks to be acknowledged; what is left stays in the spool. */
+  readonly quitTimeoutMs: number;
+}
+
+const Environment = Type.Object({
+  LOG_LEVEL: Type.Optional(Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])),
+  DESKTOP_SPOOL_LIMIT_MB: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,8}$' })),
+});
+
+const MEGABYTE = 1024 * 1024;
+
+/** Throws a `TypeError` that names the variable whose value cannot be used. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): DesktopConfig {
+  if (!Value.Check(Environment, env)) {
+    const name = Value.Errors(Environment, env)[0]?.instancePath.slice(1) ?? '';
+    throw new TypeError(`Cannot use the environment variable ${name}: its value is ${JSON.stringify(env[name])}.`);
+  }
+  return {
+    logLevel: env.LOG_LEVEL ?? 'info',
+    spool: {
+      limitBytes: Number(env.DESKTOP_SPOOL_LIMIT_MB ?? 4096) * MEGABYTE,
+      segmentBytes: 8 * MEGABYTE,
+    },
+    upload: {
+      reconnect: DEFAULT_RECONNECT_LIMITS,
+      connectTimeoutMs: 10_000,
+      pingIntervalMs: 10_000,
+      ackTimeoutMs: 20_000,
+      maxRefusalsOfOneChunk: 3,
+    },
+    requestTimeoutMs: 10_000,
+    thumbnail: { width: 320, height: 180 },
+    quitTimeoutMs: 10_000,
+  };
+}

@@ -1,0 +1,104 @@
+/** The tokens with which this device publishes: fetched when they are needed, kept until shortly before they expire. */
+import { CodedError, type RouteResponse, type Id } from '@proofcast/shared';
+import { decodeJwt } from 'jose';
+import type { DeviceKey } from './device-key.ts';
+import { callRelay } from './relay-client.ts';
+
+export type PublishTokens = RouteResponse<'createPublishTokens'>;
+
+/** Several streams of one device differ by their slot; this app publishes one. */
+const SLOT = 0;
+
+/** Tokens are renewed in the last part of their life, so that a relay that is away for minutes does no harm. */
+const MARGIN = 0.2;
+
+interface Held {
+  tokens: PublishTokens;
+  /** On the monotonic clock, because the wall clocks of the relay and of this machine may differ. */
+  renewAtMs: number;
+  expiresAtMs: number;
+}
+
+export class PublishAccess {
+  readonly #options: {
+    serverUrl: string;
+    deviceId: Id;
+    key: DeviceKey;
+    requestTimeoutMs: number;
+    onTokens: (tokens: PublishTokens) => void;
+  };
+  #held: Held | undefined;
+  #fetching: Promise<Held> | undefined;
+
+  /** `onTokens` hears of each new set. */
+  constructor(options: {
+    serverUrl: string;
+    deviceId: Id;
+    key: DeviceKey;
+    requestTimeoutMs: number;
+    onTokens: (tokens: PublishTokens) => void;
+  }) {
+    this.#options = options;
+  }
+
+  /**
+   * Tokens that still live, and in how many milliseconds to ask again. When the relay cannot be reached, those in hand
+   * serve until they expire. Throws what `callRelay` throws.
+   */
+  async get(): Promise<{ tokens: PublishTokens; renewInMs: number }> {
+    const held = this.#held;
+    if (held && performance.now() < held.renewAtMs) return answer(held);
+    try {
+      return answer(await this.#fetch());
+    } catch (error) {
+      const isStillValid = held !== undefined && performance.now() < held.expiresAtMs;
+      if (isStillValid && error instanceof CodedError && error.isRetryable) return answer(held);
+      throw error;
+    }
+  }
+
+  /** The tokens in hand were refused: the next `get` fetches. */
+  discard(): void {
+    this.#held = undefined;
+  }
+
+  /** One request at a time, whoever asks meanwhile. */
+  #fetch(): Promise<Held> {
+    this.#fetching ??= this.#request().finally(() => {
+      this.#fetching = undefined;
+    });
+    return this.#fetching;
+  }
+
+  async #request(): Promise<Held> {
+    const { serverUrl, deviceId, key, requestTimeoutMs, onTokens } = this.#options;
+    const assertion = await key.signAssertion(deviceId, new Date());
+    const requestedAtMs = performance.now();
+    const tokens = await callRelay('createPublishTokens', {
+      serverUrl,
+      body: { assertion, slot: SLOT },
+      timeoutMs: requestTimeoutMs,
+    });
+    const life = lifeMs(tokens.ingest.token);
+    this.#held = {
+      tokens,
+      renewAtMs: requestedAtMs + life * (1 - MARGIN),
+      expiresAtMs: requestedAtMs + life,
+    };
+    onTokens(tokens);
+    return this.#held;
+  }
+}
+
+function answer(held: Held): { tokens: PublishTokens; renewInMs: number } {
+  return { tokens: held.tokens, renewInMs: Math.max(0, Math.ceil(held.renewAtMs - performance.now())) };
+}
+
+/** How long a token lives, from its own claims, whatever this machine's clock says. */
+function lifeMs(token: string): number {
+  const { iat, exp } = decodeJwt(token);
+  if (iat === undefined || exp === undefined) {
+    throw new CodedError('TOKEN_INVALID', 'Cannot use the token of the server: it has no times.');
+  }
+  return (exp - iat) * 1000;
+}

@@ -1,0 +1,100 @@
+/** All journals of the relay: makes, recovers, reads and removes them, and runs the group commit. */
+import type { Logger } from 'pino';
+import type { Id } from '@proofcast/shared';
+import type { MediaClock } from '../media-clock.ts';
+import { Committer } from './committer.ts';
+import type { JournalFolder } from './journal-files.ts';
+import { JournalReader } from './journal-reader.ts';
+import { parseSegmentName, segmentName, type RecordingIdentity } from './journal-start.ts';
+import { Journal, type StoredPayload } from './journal.ts';
+import type { JournalRecord } from './record.ts';
+
+export class JournalStore {
+  readonly #folder: JournalFolder;
+  readonly #committer: Committer;
+  readonly #clock: MediaClock;
+  readonly #log: Logger;
+  readonly #markDirty = (journal: Journal): void => this.#committer.markDirty(journal);
+
+  /** Owns no journal: who creates or recovers one closes it. */
+  constructor(options: { folder: JournalFolder; clock: MediaClock; commitIntervalMs: number; log: Logger }) {
+    const { folder, clock, commitIntervalMs, log } = options;
+    this.#folder = folder;
+    this.#clock = clock;
+    this.#log = log;
+    this.#committer = new Committer({
+      clock,
+      intervalMs: commitIntervalMs,
+      onError: (error) => log.error({ err: error }, 'a commit failed in an unforeseen way'),
+    });
+  }
+
+  /** Ids of the recordings that have a journal. */
+  async recordingIds(): Promise<Id[]> {
+    return [...(await this.#listAll()).keys()];
+  }
+
+  /** Throws what the disk says; `EEXIST` when the recording has a journal. */
+  create(identity: RecordingIdentity, chain: Uint8Array): Promise<Journal> {
+    return Journal.create({
+      folder: this.#folder,
+      identity,
+      chain,
+      nowUs: this.#clock.nowMs() * 1000,
+      markDirty: this.#markDirty,
+    });
+  }
+
+  /** See `Journal.recover`. A journal of which nothing was ever on disk is removed. */
+  async recover(
+    recordingId: Id,
+    onRecord: (record: JournalRecord, stored: StoredPayload) => void,
+  ): Promise<Journal | null> {
+    const segmentNumbers = (await this.#listAll()).get(recordingId) ?? [];
+    const journal = await Journal.recover({
+      folder: this.#folder,
+      recordingId,
+      segmentNumbers,
+      markDirty: this.#markDirty,
+      onRecord,
+      onCut: (cut) => this.#log.warn({ recordingId, ...cut }, 'cut a torn tail off a journal'),
+    });
+    if (journal === null) await this.remove(recordingId);
+    return journal;
+  }
+
+  /** For reading a journal that nobody writes; null when nothing of it is on disk. The caller closes. */
+  async read(recordingId: Id): Promise<JournalReader | null> {
+    const segmentNumbers = (await this.#listAll()).get(recordingId) ?? [];
+    return JournalReader.open(this.#folder, recordingId, segmentNumbers);
+  }
+
+  async has(recordingId: Id): Promise<boolean> {
+    return (await this.#listAll()).has(recordingId);
+  }
+
+  /** Removes all files of a recording, the last first, so that what is left at any moment has its beginning. */
+  async remove(recordingId: Id): Promise<void> {
+    const numbers = (await this.#listAll()).get(recordingId) ?? [];
+    for (const number of numbers.toReversed()) await this.#folder.remove(segmentName(recordingId, number));
+    await this.#folder.sync();
+  }
+
+  close(): void {
+    this.#committer.close();
+  }
+
+  /** The numbers of the files of each recording, ascending. */
+  async #listAll(): Promise<Map<Id, number[]>> {
+    const all = new Map<Id, number[]>();
+    for (const name of await this.#folder.list()) {
+      const parsed = parseSegmentName(name);
+      if (parsed === null) continue;
+      const numbers = all.get(parsed.recordingId) ?? [];
+      numbers.push(parsed.segment);
+      all.set(parsed.recordingId, numbers);
+    }
+    for (const numbers of all.values()) numbers.sort((a, b) => a - b);
+    return all;
+  }
+}

@@ -1,0 +1,76 @@
+import { CodedError, type Id } from '@proofcast/shared';
+import type { MediaKind, Producer } from 'mediasoup/types';
+import { translateMediaErrors } from './media-errors.ts';
+import { KEYFRAME_REQUEST_DELAY_MS } from './media-options.ts';
+import { parseRtpParameters } from './media-parameters.ts';
+import type { MediaTransport } from './media-transport.ts';
+import type { StreamEndCode } from './stream-end.ts';
+
+/** The connection of a publisher, as its stream sees it. */
+export interface PublisherClient {
+  viewerCountChanged(viewerCount: number): void;
+  /** The publisher was ended by somebody else than its own connection. */
+  ended(code: StreamEndCode): void;
+}
+
+/** The sending end of one stream. Created and ended by its `LiveStream`; a connection asks it to `leave`. */
+export class Publisher {
+  readonly streamId: Id;
+  readonly transport: MediaTransport;
+  readonly client: PublisherClient;
+  readonly #onProducerAdded: (kind: MediaKind) => void;
+  readonly #onLeave: () => void;
+  /** A screen has one picture and at most one sound. */
+  readonly #producers = new Map<MediaKind, Producer>();
+
+  constructor(options: {
+    streamId: Id;
+    transport: MediaTransport;
+    client: PublisherClient;
+    onProducerAdded: (kind: MediaKind) => void;
+    onLeave: () => void;
+  }) {
+    this.streamId = options.streamId;
+    this.transport = options.transport;
+    this.client = options.client;
+    this.#onProducerAdded = options.onProducerAdded;
+    this.#onLeave = options.onLeave;
+  }
+
+  get producers(): readonly Producer[] {
+    return [...this.#producers.values()];
+  }
+
+  /** Starts to send one kind of media; returns the id of the producer. Calls must not overlap. */
+  async produce(kind: MediaKind, rtpParameters: unknown): Promise<string> {
+    if (this.#producers.has(kind)) {
+      throw new CodedError('MESSAGE_UNEXPECTED', `Cannot produce ${kind}: the stream has its ${kind} already.`);
+    }
+    const parsed = parseRtpParameters(rtpParameters, kind);
+    const producer = await translateMediaErrors(`produce ${kind}`, () =>
+      this.transport.webRtc.produce({
+        kind,
+        rtpParameters: parsed,
+        keyFrameRequestDelay: KEYFRAME_REQUEST_DELAY_MS,
+      }),
+    );
+    if (this.transport.isClosed) {
+      producer.close();
+      throw new CodedError('TRANSPORT_NOT_FOUND', `Cannot produce ${kind}: the stream on this connection is over.`);
+    }
+    this.#producers.set(kind, producer);
+    this.#onProducerAdded(kind);
+    return producer.id;
+  }
+
+  /** The connection publishes no longer: it says so, or it is gone. */
+  leave(): void {
+    this.#onLeave();
+  }
+
+  /** For the stream alone. Idempotent, as closing a transport is. */
+  close(): void {
+    this.transport.close();
+    this.#producers.clear();
+  }
+}

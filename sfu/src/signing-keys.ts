@@ -1,0 +1,120 @@
+/**
+ * The public keys of the relay. They are loaded again now and then, and kept when that fails: the SFU goes on with the
+ * keys in hand however long the relay is down.
+ */
+import { CodedError, createReconnectPolicy } from '@proofcast/shared';
+import {
+  createLocalJWKSet,
+  errors,
+  type CryptoKey,
+  type FlattenedJWSInput,
+  type JWSHeaderParameters,
+  type LocalJWKSet,
+} from 'jose';
+import type { Logger } from 'pino';
+import type { KeySource } from './config.ts';
+import { loadKeySet } from './key-set.ts';
+
+export interface SigningKeysOptions {
+  readonly source: KeySource;
+  readonly refreshIntervalMs: number;
+  readonly cooldownMs: number;
+  readonly loadTimeoutMs: number;
+  readonly maxBytes: number;
+  readonly log: Logger;
+}
+
+type LoadOutcome =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'succeeded' }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+export class SigningKeys {
+  readonly #options: SigningKeysOptions;
+  readonly #retries = createReconnectPolicy({ initialDelayMs: 250, maxDelayMs: 5_000 });
+  readonly #abort = new AbortController();
+  #keys: LocalJWKSet | undefined;
+  #outcome: LoadOutcome = { kind: 'none' };
+  #loading: Promise<void> | undefined;
+  #lastLoadAtMs = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Begins to load. Waits for nothing: without keys the SFU runs, but is not ready. */
+  constructor(options: SigningKeysOptions) {
+    this.#options = options;
+    void this.#load();
+  }
+
+  /** Undefined when there are keys to verify tokens with. */
+  unreadyReason(): string | undefined {
+    if (this.#keys) return undefined;
+    const because = this.#outcome.kind === 'failed' ? this.#outcome.reason : 'they are being loaded';
+    return `no public keys of the relay: ${because}`;
+  }
+
+  /**
+   * The key that a token says it is signed with. An unknown one has the keys loaded again, but not more often than the
+   * cooldown allows, because anybody can make up a key id.
+   * Throws `TOKEN_INVALID` when the relay has no such key, `UNAVAILABLE` when the relay could not be asked.
+   */
+  async resolve(header: JWSHeaderParameters, token: FlattenedJWSInput): Promise<CryptoKey> {
+    const known = await this.#find(header, token);
+    if (known) return known;
+    if (this.#loading) await this.#loading;
+    else if (performance.now() - this.#lastLoadAtMs >= this.#options.cooldownMs) await this.#load();
+    const found = await this.#find(header, token);
+    if (found) return found;
+    if (this.#outcome.kind === 'succeeded') {
+      throw new CodedError('TOKEN_INVALID', 'Cannot accept the token: the relay has no key with its key id.');
+    }
+    const reason = this.unreadyReason() ?? `its key is new, and new keys cannot be loaded`;
+    throw new CodedError('UNAVAILABLE', `Cannot verify the token: ${reason}.`);
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#abort.abort();
+    clearTimeout(this.#timer);
+  }
+
+  async #find(header: JWSHeaderParameters, token: FlattenedJWSInput): Promise<CryptoKey | undefined> {
+    try {
+      return await this.#keys?.(header, token);
+    } catch (error) {
+      if (error instanceof errors.JWKSNoMatchingKey) return undefined;
+      throw error;
+    }
+  }
+
+  /** Loads once, and plans the next time. Never rejects. */
+  #load(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#lastLoadAtMs = performance.now();
+    this.#loading = this.#loadOnce().then((nextInMs) => {
+      this.#loading = undefined;
+      if (!this.#abort.signal.aborted) this.#timer = setTimeout(() => void this.#load(), nextInMs).unref();
+    });
+    return this.#loading;
+  }
+
+  /** Resolves to the time in milliseconds until the next load. */
+  async #loadOnce(): Promise<number> {
+    const { source, loadTimeoutMs, maxBytes, refreshIntervalMs, log } = this.#options;
+    try {
+      const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(loadTimeoutMs)]);
+      const keySet = await loadKeySet(source, { maxBytes, signal });
+      this.#keys = createLocalJWKSet(keySet);
+      if (this.#outcome.kind !== 'succeeded') log.info({ keys: keySet.keys.length }, 'public keys loaded');
+      this.#outcome = { kind: 'succeeded' };
+      this.#retries.reset();
+      return refreshIntervalMs;
+    } catch (error) {
+      const reason = (error as Error).message;
+      if (this.#outcome.kind !== 'failed' && !this.#abort.signal.aborted) {
+        log.warn({ reason, hasKeys: this.#keys !== undefined }, 'public keys could not be loaded; trying on');
+      }
+      this.#outcome = { kind: 'failed', reason };
+      return this.#retries.nextDelayMs();
+    }
+  }
+}

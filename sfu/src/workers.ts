@@ -1,0 +1,156 @@
+import { CodedError, createReconnectPolicy, type ReconnectPolicy } from '@proofcast/shared';
+import type { Logger } from 'pino';
+import { MediaWorker, type MediaWorkerOptions } from './media-worker.ts';
+
+export interface WorkersOptions extends Omit<MediaWorkerOptions, 'port'> {
+  readonly count: number;
+  /** Worker n takes port `firstPort + n`; 0 = any free port. */
+  readonly firstPort: number;
+  readonly waitMs: number;
+}
+
+/** A worker that has lived so long did not die of how it was started. */
+const HEALTHY_AFTER_MS = 30_000;
+
+type SlotState =
+  | { readonly kind: 'running'; readonly worker: MediaWorker }
+  | { readonly kind: 'starting'; readonly reason: string }
+  | { readonly kind: 'waiting'; readonly reason: string; readonly timer: NodeJS.Timeout };
+
+interface Slot {
+  readonly index: number;
+  readonly restarts: ReconnectPolicy;
+  state: SlotState;
+}
+
+/** The media workers of this host. One that dies is replaced; what was on it is for its streams to tell. */
+export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #slots: Slot[] = [];
+  readonly #waiting = new Set<(worker: MediaWorker | undefined) => void>();
+  readonly #starting = new Set<Promise<void>>();
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: WorkersOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects when one of them does not start, having ended the others. */
+  static async open(options: WorkersOptions): Promise<Workers> {
+    const workers = new Workers(options);
+    try {
+      await Promise.all(Array.from({ length: options.count }, (_, index) => workers.#track(workers.#openFirst(index))));
+      return workers;
+    } catch (error) {
+      await workers.close();
+      throw error;
+    }
+  }
+
+  /** The worker that has least to do. Waits for one when all are being replaced; throws `UNAVAILABLE` after a while. */
+  async place(): Promise<MediaWorker> {
+    this.#throwIfClosed();
+    const running = this.#running();
+    const first = running[0];
+    if (first) return running.reduce((least, worker) => (worker.load < least.load ? worker : least), first);
+    const worker = await this.#waitForWorker();
+    this.#throwIfClosed();
+    if (worker) return worker;
+    throw new CodedError('UNAVAILABLE', `Cannot place the stream: ${this.unreadyReasons().join('; ')}.`);
+  }
+
+  /** Process ids of the workers that run. */
+  get pids(): readonly number[] {
+    return this.#running().map(({ pid }) => pid);
+  }
+
+  /** Empty when all workers run. */
+  unreadyReasons(): string[] {
+    return this.#slots.flatMap(({ index, state }) =>
+      state.kind === 'running' ? [] : [`media worker ${index} is being replaced: ${state.reason}`],
+    );
+  }
+
+  /** Ends all workers; resolves when their processes are gone. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeAll();
+    return this.#closing;
+  }
+
+  async #closeAll(): Promise<void> {
+    for (const { state } of this.#slots) if (state.kind === 'waiting') clearTimeout(state.timer);
+    for (const wake of this.#waiting) wake(undefined);
+    await Promise.allSettled(this.#starting);
+    await Promise.all(this.#running().map((worker) => worker.close()));
+  }
+
+  #running(): MediaWorker[] {
+    return this.#slots.flatMap(({ state }) => (state.kind === 'running' ? [state.worker] : []));
+  }
+
+  async #openFirst(index: number): Promise<void> {
+    const slot: Slot = {
+      index,
+      restarts: createReconnectPolicy({ initialDelayMs: 100, maxDelayMs: 5_000 }),
+      state: { kind: 'starting', reason: 'it has not started yet' },
+    };
+    this.#slots.push(slot);
+    await this.#start(slot);
+  }
+
+  async #start(slot: Slot): Promise<void> {
+    const { firstPort } = this.#options;
+    const port = firstPort === 0 ? 0 : firstPort + slot.index;
+    const worker = await MediaWorker.open({ ...this.#options, port });
+    if (this.#closing) return worker.close();
+    const healthyTimer = setTimeout(() => slot.restarts.reset(), HEALTHY_AFTER_MS).unref();
+    worker.onDied((error) => {
+      clearTimeout(healthyTimer);
+      if (this.#closing) return;
+      this.#options.log.error({ err: error, workerPid: worker.pid }, 'media worker died');
+      this.#replace(slot, `it died ${error.message}`);
+    });
+    slot.state = { kind: 'running', worker };
+    this.#options.log.info({ workerPid: worker.pid, slot: slot.index }, 'media worker started');
+    for (const wake of this.#waiting) wake(worker);
+  }
+
+  /** At once the first time, then more and more slowly, until a worker has lived for a while. */
+  #replace(slot: Slot, reason: string): void {
+    const isFirst = slot.restarts.attempts === 0;
+    const delayMs = slot.restarts.nextDelayMs();
+    const timer = setTimeout(
+      () => {
+        slot.state = { kind: 'starting', reason };
+        this.#track(this.#start(slot)).catch((error: unknown) => {
+          this.#options.log.error({ err: error, slot: slot.index }, 'media worker did not start');
+          if (!this.#closing) this.#replace(slot, (error as Error).message);
+        });
+      },
+      isFirst ? 0 : delayMs,
+    );
+    slot.state = { kind: 'waiting', reason, timer };
+  }
+
+  #track(starting: Promise<void>): Promise<void> {
+    const tracked = starting.finally(() => this.#starting.delete(tracked));
+    this.#starting.add(tracked);
+    return tracked;
+  }
+
+  #waitForWorker(): Promise<MediaWorker | undefined> {
+    return new Promise((resolve) => {
+      const wake = (worker: MediaWorker | undefined): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(wake);
+        resolve(worker);
+      };
+      const timer = setTimeout(() => wake(undefined), this.#options.waitMs);
+      this.#waiting.add(wake);
+    });
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closing) throw new CodedError('SHUTTING_DOWN', 'Cannot place the stream: the SFU is shutting down.');
+  }
+}
