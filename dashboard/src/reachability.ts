@@ -24,7 +24,8 @@ export class Reachability {
       if (this.state.value.kind === 'unreachable') this.state.value = { kind: 'reachable' };
       return;
     }
-    if (this.state.value.kind === 'reachable') this.state.value = { kind: 'unreachable', sinceMs: Date.now() };
+    if (this.state.value.kind === 'reachable')
+      this.state.value = { kind: 'unreachable', sinceMs: Date.now() };
     this.#cancelProbe ??= this.#schedule(() => void this.probe(), REACHABILITY_PROBE_MS);
   }
 

@@ -25,7 +25,8 @@ export type JsonRouteName = {
   [N in RelayRouteName]: RelayRoutes[N] extends { kind: 'json'; response: TSchema } ? N : never;
 }[RelayRouteName];
 
-type Part<N extends RelayRouteName, P extends string, T> = RelayRoutes[N] extends Record<P, TSchema> ? T : unknown;
+type Part<N extends RelayRouteName, P extends string, T> =
+  RelayRoutes[N] extends Record<P, TSchema> ? T : unknown;
 type CallInput<N extends RelayRouteName> = Part<N, 'body', { body: RouteBody<N> }> &
   Part<N, 'params', { params: RouteParams<N> }> &
   Part<N, 'query', { query: RouteQuery<N> }> & { signal?: AbortSignal };

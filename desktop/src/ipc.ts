@@ -115,7 +115,13 @@ export const IPC_REQUESTS = {
   /** Must precede `getDisplayMedia`, which then captures this source and cannot capture another one. */
   beginSharing: { params: Type.Object({ sourceId: SourceId }), result: Nothing },
   endSharing: { params: Nothing, result: Nothing },
-  readSfuAccess: { params: Nothing, result: SfuAccess },
+  readSfuAccess: {
+    params: Type.Object({
+      /** The SFU refused the token of the last answer. */
+      isRefused: Type.Boolean(),
+    }),
+    result: SfuAccess,
+  },
   beginRecording: { params: Nothing, result: Type.Object({ recordingId: RecordingId }) },
   beginEpoch: {
     params: Type.Object({ recordingId: RecordingId, start: RECORDING_EVENTS['epoch-started'] }),

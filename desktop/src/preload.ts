@@ -10,7 +10,7 @@ const bridge: ProofcastBridge = {
   },
   on(name, listener) {
     if (!Object.hasOwn(IPC_EVENTS, name)) throw new TypeError(`There is no event ${String(name)}.`);
-    const forward = (_event: unknown, data: never): void => listener(data);
+    const forward = (_event: unknown, data: unknown): void => listener(data as never);
     ipcRenderer.on(channelOf(name), forward);
     return () => void ipcRenderer.removeListener(channelOf(name), forward);
   },

@@ -38,7 +38,7 @@ export interface RelayLimits {
   /** Requests for tokens, successful or not. Many devices may share the address of one office. */
   readonly publishTokensPerAddress: RateLimit;
 
-  /** How long a shutdown waits for peers to answer the close of their sockets, and for requests to finish. */
+  /** How long a shutdown waits for peers to answer the close of their sockets, then for requests to finish. */
   readonly shutdownGraceMs: number;
 }
 
@@ -60,8 +60,8 @@ export interface RelayConfig {
   readonly reconnectGraceMs: number;
   /** `auto`: when the request came by https. */
   readonly secureCookies: 'auto' | 'on' | 'off';
-  /** Whose `X-Forwarded-*` headers are believed: nobody's, everybody's, those of n proxies, of these addresses. */
-  readonly trustProxy: boolean | number | readonly string[];
+  /** Whose `X-Forwarded-*` headers are believed: everybody's, nobody's, or those of these addresses and networks. */
+  readonly trustProxy: boolean | readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly ffmpegPath: string;
   readonly limits: RelayLimits;
@@ -71,6 +71,8 @@ export interface RelayConfig {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+/** Names that Fastify knows for networks (https://www.npmjs.com/package/@fastify/proxy-addr). */
+const PROXY_GROUPS = ['loopback', 'linklocal', 'uniquelocal'];
 const MINUTE_MS = 60_000;
 /** The longest delay that a timer takes; sessions end by one. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -133,11 +135,10 @@ function readAdminEmail(reader: EnvironmentReader): string {
 
 function readAdminPassword(reader: EnvironmentReader): string | null {
   const password = reader.secret('ADMIN_PASSWORD');
-  if (password === null || Value.Check(NEW_USER.password, password)) return password;
-  const { minLength, maxLength } = NEW_USER.password;
-  throw new Error(
-    `Cannot use ADMIN_PASSWORD: it has ${password.length} characters, ${minLength} to ${maxLength} are allowed.`,
-  );
+  if (password === null) return null;
+  const [error] = Value.Errors(NEW_USER.password, password);
+  if (!error) return password;
+  throw new Error(`Cannot use ADMIN_PASSWORD: it ${error.message}.`);
 }
 
 function readSfuUrl(reader: EnvironmentReader): string | null {
@@ -150,14 +151,15 @@ function readSfuUrl(reader: EnvironmentReader): string | null {
   );
 }
 
-function readTrustProxy(reader: EnvironmentReader): boolean | number | string[] {
+function readTrustProxy(reader: EnvironmentReader): boolean | string[] {
   const text = reader.text('TRUST_PROXY', 'false');
   if (text === 'true' || text === 'false') return text === 'true';
-  if (/^[1-9]\d?$/.test(text)) return Number(text);
-  const addresses = text.split(',').map((address) => address.trim());
-  if (addresses.every((address) => isIP(address.split('/')[0] ?? '') !== 0)) return addresses;
+  const proxies = text.split(',').map((proxy) => proxy.trim());
+  if (proxies.every((proxy) => PROXY_GROUPS.includes(proxy) || isIP(proxy.split('/', 1)[0] ?? '') !== 0)) {
+    return proxies;
+  }
   throw new Error(
-    `Cannot use TRUST_PROXY=${text}: it is neither true, false, a number of proxies, nor a list of IP addresses.`,
+    `Cannot use TRUST_PROXY=${text}: it is neither true nor false nor a list of IP addresses, networks (10.0.0.0/8) or ${PROXY_GROUPS.join(', ')}.`,
   );
 }
 

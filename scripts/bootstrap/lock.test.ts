@@ -20,7 +20,11 @@ afterEach(async () => {
 });
 
 describe('withLock', () => {
-  const lock = () => ({ file: join(directory, 'locks', 'lock'), what: 'testing', report: createReport() });
+  const lock = () => ({
+    file: join(directory, 'locks', 'lock'),
+    what: 'testing',
+    report: createReport({ write: () => true }),
+  });
 
   test('lets one piece of work in at a time', async () => {
     let inside = 0;

@@ -15,12 +15,11 @@ const PROGRESS_EVERY_MS = { terminal: 500, log: 10_000 };
 
 /** @typedef {ReturnType<typeof createReport>} Report */
 
-/** @param {NodeJS.WriteStream} stream */
+/** @param {{ write: (text: string) => unknown, isTTY?: boolean, columns?: number }} stream */
 export function createReport(stream = process.stderr) {
   const startedAtMs = performance.now();
   const isTerminal = stream.isTTY === true;
   let lastProgressAtMs = 0;
-  let steps = 0;
   let unfinishedLine = false;
 
   const elapsed = () => `${((performance.now() - startedAtMs) / 1000).toFixed(1)} s`.padStart(8);
@@ -33,7 +32,6 @@ export function createReport(stream = process.stderr) {
   return {
     /** Something begins or has become the case. */
     step(text) {
-      steps += 1;
       lastProgressAtMs = performance.now();
       print(text);
     },
@@ -66,11 +64,6 @@ export function createReport(stream = process.stderr) {
       if (error.advice) {
         stream.write(`\n${error.advice}\n\n`);
       }
-    },
-
-    /** Whether anything had to be done. */
-    get isSilent() {
-      return steps === 0;
     },
   };
 }

@@ -165,6 +165,9 @@ async function install({ needs, prefix, report }) {
 
   report.step(`Installing Debian packages:${reasons.join('')}`);
 
+  // Kept from both calls: `update` ends with 0 although it reached nothing, and `install` then knows no package.
+  const complaints = [];
+
   const apt = async (what, args, onLine) => {
     const logFile = join(cacheDirectory(), 'logs', 'apt.log');
     const [command, ...rest] = [
@@ -182,10 +185,12 @@ async function install({ needs, prefix, report }) {
     ];
     const { code, lastLines } = await run(command, rest, { logFile, onLine });
 
+    complaints.push(...lastLines.filter((line) => /^(E|W): /.test(line)));
+
     if (code !== 0) {
       throw new SetupError(
         `${what} failed (apt-get ended with ${code})`,
-        `${lastLines.slice(-15).join('\n')}\n\nThe whole log: ${logFile}\n\n${byHand(needs)}`,
+        `${complaints.join('\n')}\n\nThe whole log: ${logFile}\n\n${byHand(needs)}`,
       );
     }
   };
@@ -207,7 +212,7 @@ async function install({ needs, prefix, report }) {
     );
   }
 
-  report.step(`Installed ${needs.length} packages and what they depend on`);
+  report.step('These packages are installed, with what they depend on');
 }
 
 /** Each package passes through three lines: Get, Unpacking, Setting up. */

@@ -40,7 +40,7 @@ async function adviceOf(attempt: Promise<void>): Promise<string> {
   return error instanceof SetupError ? error.advice : '';
 }
 
-const ensure = () => ensurePackages({ needs: NEEDS, report: createReport() });
+const ensure = () => ensurePackages({ needs: NEEDS, report: createReport({ write: () => true }) });
 
 describe.runIf(platform().hasDebianPackages)('ensurePackages', () => {
   test('installs just what is missing, after reading the lists', async () => {

@@ -2,7 +2,7 @@
 // comes by download or else by building, and counts only once it has been verified.
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { arch } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -118,6 +118,9 @@ async function fillEntry({ root, entry, report }) {
   mkdirSync(entry.directory, { recursive: true });
 
   if (!(await isUsable({ entry, report }))) {
+    // The mark was for a binary that is about to be replaced.
+    rmSync(entry.mark, { force: true });
+
     if (
       (await download({ entry, report })) &&
       (await verificationFailure({ root, entry, report })) === null

@@ -30,8 +30,8 @@ const CHROMIUM_ARGS = [
   '--disable-sync',
   '--disable-quic',
   '--no-first-run',
-  // Chromium refuses its sandbox to root.
-  ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+  // Chromium refuses its sandbox to root, and containers refuse it to Chromium. The only page is our own.
+  '--no-sandbox',
 ];
 
 const MEDIA_CODECS: types.RouterRtpCodecCapability[] = [

@@ -7,7 +7,9 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', '
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Where the public keys of the relay come from. */
-export type KeySource = { readonly kind: 'file'; readonly path: string } | { readonly kind: 'url'; readonly url: string };
+export type KeySource =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'url'; readonly url: string };
 
 export interface SfuConfig {
   readonly host: string;

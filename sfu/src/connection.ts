@@ -8,10 +8,11 @@ import {
   SFU_NOTIFICATIONS,
   SFU_REQUESTS,
   toCloseReason,
+  toCodedError,
   type RequestHandlers,
 } from '@proofcast/shared';
 import type { Logger } from 'pino';
-import type { WebSocket } from 'ws';
+import type { RawData, WebSocket } from 'ws';
 import type { SfuLimits } from './config.ts';
 import type { LiveStreams } from './live-streams.ts';
 import { Peer } from './peer.ts';
@@ -28,13 +29,20 @@ export interface ConnectionOptions {
 
 type State =
   | { readonly kind: 'unauthenticated'; readonly timer: NodeJS.Timeout }
-  | { readonly kind: 'authenticated'; readonly grant: Grant; readonly peer: Peer; readonly timer: NodeJS.Timeout }
+  | {
+      readonly kind: 'authenticated';
+      readonly grant: Grant;
+      readonly peer: Peer;
+      readonly timer: NodeJS.Timeout;
+    }
   | { readonly kind: 'closed' };
 
 /** `setTimeout` takes 31 bits of milliseconds, which is 24 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class Connection {
+  /** Resolves when the websocket is closed, by whichever side. */
+  readonly closed: Promise<void>;
   readonly #options: ConnectionOptions;
   readonly #rpc: RpcServer<typeof SFU_REQUESTS, typeof SFU_NOTIFICATIONS>;
   readonly #budget: RequestBudget;
@@ -44,7 +52,7 @@ export class Connection {
   #pendingRequests = 0;
   #isAlive = true;
 
-  /** Listens at once: messages that come before a listener are lost. */
+  /** Listens at once: messages that come before there is a listener are lost. */
   constructor(options: ConnectionOptions) {
     const { socket, limits, log } = options;
     this.#options = options;
@@ -56,24 +64,188 @@ export class Connection {
       handlers: this.#handlers(),
       onFailure: (method, err) => this.#log.error({ err, method }, 'request failed unexpectedly'),
     });
-    this.#budget = new RequestBudget({ burst: limits.requestBurst, perSecond: limits.requestsPerSecond }, performance.now());
+    const { requestBurst: burst, requestsPerSecond: perSecond } = limits;
+    this.#budget = new RequestBudget({ burst, perSecond }, performance.now());
     this.#heartbeat = setInterval(() => this.#beat(), limits.heartbeatIntervalMs);
-    const timer = setTimeout(() => this.#refuseSilence(), limits.authenticationTimeoutMs);
+    const timer = setTimeout(() => this.#endSilence(), limits.authenticationTimeoutMs);
     this.#state = { kind: 'unauthenticated', timer };
+    this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     socket.on('message', (data, isBinary) => void this.#receive(data, isBinary));
     socket.on('pong', () => (this.#isAlive = true));
-    socket.on('close', (closeCode) => this.#closed(closeCode));
+    socket.on('error', (error) => this.#fail(error));
+    socket.on('close', (closeCode) => this.#end({ closeCode }));
   }
 
   /** Leaves all streams and says goodbye with the code of `error`. Idempotent. */
   close(error: CodedError): void {
-    if (this.#state.kind === 'closed') return;
-    this.#log.info({ code: error.code, reason: error.message }, 'closing connection');
-    this.#end();
+    if (!this.#end({ code: error.code, reason: error.message })) return;
+    this.#options.socket.close(error.closeCode, toCloseReason(error));
+    this.#terminateSoon();
+  }
+
+  /** Whether this call was the one that ended it. */
+  #end(why: Readonly<Record<string, unknown>>): boolean {
+    const state = this.#state;
+    if (state.kind === 'closed') return false;
+    this.#state = { kind: 'closed' };
+    clearInterval(this.#heartbeat);
+    clearTimeout(state.timer);
+    if (state.kind === 'authenticated') state.peer.close();
+    this.#log.info(why, 'connection closed');
+    return true;
+  }
+
+  /** ws has sent a close frame that says what was wrong, such as 1009 for a frame that is too large. */
+  #fail(error: Error): void {
+    if (this.#end({ reason: error.message })) this.#terminateSoon();
+  }
+
+  /** A client that does not answer the close frame is not waited for. */
+  #terminateSoon(): void {
     const { socket, limits } = this.#options;
-    socket.close(error.closeCode, toCloseReason(error));
-    // A client that does not answer the close frame is not waited for.
     const timer = setTimeout(() => socket.terminate(), limits.closeTimeoutMs);
     socket.once('close', () => clearTimeout(timer));
+  }
+
+  #endSilence(): void {
+    const { authenticationTimeoutMs } = this.#options.limits;
+    this.close(
+      new CodedError('UNAUTHENTICATED', `No valid token came within ${authenticationTimeoutMs} ms.`),
+    );
+  }
+
+  #beat(): void {
+    const { socket } = this.#options;
+    if (!this.#isAlive) return socket.terminate();
+    this.#isAlive = false;
+    socket.ping();
+  }
+
+  async #receive(data: RawData, isBinary: boolean): Promise<void> {
+    if (this.#state.kind === 'closed') return;
+    const { maxPendingRequests } = this.#options.limits;
+    if (!this.#budget.take(performance.now()) || this.#pendingRequests >= maxPendingRequests) {
+      return this.close(new CodedError('LIMIT_REACHED', 'The client sends more requests than are allowed.'));
+    }
+    if (isBinary || !Buffer.isBuffer(data)) {
+      return this.close(new CodedError('MESSAGE_INVALID', 'Cannot accept the frame: it is not text.'));
+    }
+    const text = data.toString('utf8');
+    this.#pendingRequests += 1;
+    try {
+      await this.#rpc.receive(text);
+    } catch (error) {
+      this.#refuse(text, toCodedError(error));
+    } finally {
+      this.#pendingRequests -= 1;
+    }
+  }
+
+  /** Answers a frame that is no request, when it says to which number an answer belongs. */
+  #refuse(text: string, error: CodedError): void {
+    const id = readRequestId(text);
+    if (id === undefined) this.close(error);
+    else this.#send(JSON.stringify({ id, error: error.toBody() }));
+  }
+
+  #send(text: string): void {
+    const { socket, limits } = this.#options;
+    if (this.#state.kind === 'closed') return;
+    if (socket.bufferedAmount > limits.maxUnsentBytes) {
+      return this.close(new CodedError('LIMIT_REACHED', 'The client does not take what is sent to it.'));
+    }
+    socket.send(text);
+  }
+
+  #handlers(): RequestHandlers<typeof SFU_REQUESTS> {
+    return {
+      authenticate: ({ token }) => this.#authenticate(token),
+      publish: ({ streamId }) => this.#peer().publish(streamId),
+      produce: async ({ streamId, kind, rtpParameters }) => ({
+        producerId: await this.#peer().produce(streamId, kind, rtpParameters),
+      }),
+      view: ({ streamId }) => this.#peer().view(streamId),
+      consume: async ({ streamId, rtpCapabilities }) => ({
+        consumers: await this.#peer().consume(streamId, rtpCapabilities),
+      }),
+      resumeConsumer: async ({ streamId, consumerId }) => {
+        await this.#peer().resumeConsumer(streamId, consumerId);
+        return {};
+      },
+      connectTransport: async ({ streamId, dtlsParameters }) => {
+        await this.#peer().connectTransport(streamId, dtlsParameters);
+        return {};
+      },
+      restartIce: async ({ streamId }) => ({ iceParameters: await this.#peer().restartIce(streamId) }),
+      leave: async ({ streamId }) => {
+        await this.#peer().leave(streamId);
+        return {};
+      },
+    };
+  }
+
+  #peer(): Peer {
+    if (this.#state.kind === 'authenticated') return this.#state.peer;
+    throw new CodedError('UNAUTHENTICATED', 'Cannot answer the request: authenticate first.');
+  }
+
+  /** The first token must be good; a later one that is not leaves the connection with the one it has. */
+  async #authenticate(token: string): Promise<{ expiresAtMs: number }> {
+    try {
+      const grant = await this.#options.verifyToken(token);
+      this.#accept(grant);
+      return { expiresAtMs: grant.expiresAtMs };
+    } catch (error) {
+      // After the answer, which tells the same.
+      if (this.#state.kind === 'unauthenticated') setImmediate(() => this.close(toCodedError(error)));
+      throw error;
+    }
+  }
+
+  #accept(grant: Grant): void {
+    const state = this.#state;
+    switch (state.kind) {
+      case 'closed':
+        throw new CodedError('UNAUTHENTICATED', 'Cannot authenticate: the connection is closed.');
+      case 'unauthenticated': {
+        const { streams, limits } = this.#options;
+        const peer = new Peer({
+          principal: grant.principal,
+          streams,
+          maxStreams: limits.maxStreamsPerConnection,
+          notify: (name, params) => this.#rpc.notify(name, params),
+        });
+        this.#log = this.#log.child({ principal: grant.principal });
+        this.#log.info('connection authenticated');
+        this.#hold(grant, peer);
+        break;
+      }
+      case 'authenticated':
+        requireSameBearer(state.grant.principal, grant.principal);
+        this.#hold(grant, state.peer);
+        break;
+    }
+  }
+
+  #hold(grant: Grant, peer: Peer): void {
+    if (this.#state.kind !== 'closed') clearTimeout(this.#state.timer);
+    const leftMs = Math.max(0, grant.expiresAtMs - Date.now());
+    const timer = setTimeout(() => this.#expire(grant, peer), Math.min(leftMs, MAX_TIMER_MS));
+    this.#state = { kind: 'authenticated', grant, peer, timer };
+  }
+
+  #expire(grant: Grant, peer: Peer): void {
+    if (Date.now() < grant.expiresAtMs) return this.#hold(grant, peer);
+    this.close(new CodedError('TOKEN_EXPIRED', 'The token has expired, and no newer one came in time.'));
+  }
+}
+
+function readRequestId(text: string): number | undefined {
+  try {
+    const frame: unknown = JSON.parse(text);
+    if (typeof frame !== 'object' || frame === null || !('id' in frame)) return undefined;
+    return Number.isInteger(frame.id) && Number(frame.id) >= 1 ? Number(frame.id) : undefined;
+  } catch {
+    return undefined; // Not JSON: nobody to answer.
   }
 }

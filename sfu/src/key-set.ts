@@ -20,7 +20,8 @@ export interface LoadLimits {
 export async function loadKeySet(source: KeySource, limits: LoadLimits): Promise<JSONWebKeySet> {
   const place = source.kind === 'file' ? source.path : source.url;
   try {
-    const text = source.kind === 'file' ? await readKeyFile(source.path, limits) : await fetchKeys(source.url, limits);
+    const text =
+      source.kind === 'file' ? await readKeyFile(source.path, limits) : await fetchKeys(source.url, limits);
     const { keys } = parseWith(KeySet, parseJson(text, 'the key set'), 'the key set');
     const usable = keys.flatMap(pickPublicKey);
     if (usable.length === 0) throw new Error('it has no Ed25519 key with a key id');
@@ -62,6 +63,7 @@ async function fetchKeys(url: string, { maxBytes, signal }: LoadLimits): Promise
 
 /** `fetch` says only "fetch failed"; its cause knows why. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? error.cause.message || String(error.cause) : error.message;
+  const isFetchFailure = error instanceof TypeError && error.cause instanceof Error;
+  const told = isFetchFailure ? error.cause : error;
+  return told instanceof Error && told.message ? told.message : String(told);
 }

@@ -1,7 +1,7 @@
 import { CodedError, type Id } from '@proofcast/shared';
 import type { Logger } from 'pino';
 import { LiveStream } from './live-stream.ts';
-import { translateMediaErrors } from './media-errors.ts';
+import { askMediasoup } from './media-errors.ts';
 import { MEDIA_CODECS } from './media-options.ts';
 import type { Publisher, PublisherClient } from './publisher.ts';
 import type { StreamEndCode } from './stream-end.ts';
@@ -73,7 +73,7 @@ export class LiveStreams {
 
   async #openStream(key: StreamKey): Promise<LiveStream> {
     const worker = await this.#workers.place();
-    const router = await translateMediaErrors('open the stream', () => worker.createRouter(MEDIA_CODECS));
+    const router = await askMediasoup('open the stream', () => worker.createRouter(MEDIA_CODECS));
     if (this.#isClosed) {
       router.close();
       throw new CodedError('SHUTTING_DOWN', 'Cannot open the stream: the SFU is shutting down.');

@@ -48,9 +48,7 @@ const Parameters = Type.Record(
 const RtcpFeedback = Type.Object({ type: text(32), parameter: Type.Optional(text(32)) });
 
 const ClientDtlsParameters = Type.Object({
-  role: Type.Optional(
-    Type.Union([Type.Literal('auto'), Type.Literal('client'), Type.Literal('server')]),
-  ),
+  role: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('client'), Type.Literal('server')])),
   fingerprints: Type.Array(
     Type.Object({
       algorithm: Type.Union(

@@ -1,6 +1,6 @@
 import { CodedError, type TransportOptions } from '@proofcast/shared';
 import type { IceParameters, Router, WebRtcServer, WebRtcTransport } from 'mediasoup/types';
-import { translateMediaErrors } from './media-errors.ts';
+import { askMediasoup, offerToMediasoup } from './media-errors.ts';
 import { TRANSPORT_OPTIONS } from './media-options.ts';
 import { parseDtlsParameters } from './media-parameters.ts';
 
@@ -14,7 +14,7 @@ export class MediaTransport {
   }
 
   static async open(router: Router, webRtcServer: WebRtcServer): Promise<MediaTransport> {
-    const webRtc = await translateMediaErrors('open a transport', () =>
+    const webRtc = await askMediasoup('open a transport', () =>
       router.createWebRtcTransport({ ...TRANSPORT_OPTIONS, webRtcServer }),
     );
     return new MediaTransport(webRtc);
@@ -46,12 +46,12 @@ export class MediaTransport {
       throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot connect the transport: it is connected already.');
     }
     const parsed = parseDtlsParameters(dtlsParameters);
-    await translateMediaErrors('connect the transport', () => this.webRtc.connect({ dtlsParameters: parsed }));
+    await offerToMediasoup('connect the transport', () => this.webRtc.connect({ dtlsParameters: parsed }));
     this.#isConnected = true;
   }
 
   restartIce(): Promise<IceParameters> {
-    return translateMediaErrors('restart ICE', () => this.webRtc.restartIce());
+    return askMediasoup('restart ICE', () => this.webRtc.restartIce());
   }
 
   /** Closes everything that goes over it. Idempotent. */

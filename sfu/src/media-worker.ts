@@ -131,7 +131,11 @@ async function openWebRtcServer(worker: Worker, options: MediaWorkerOptions): Pr
   }
 }
 
-function createWebRtcServer(worker: Worker, options: MediaWorkerOptions, port: number): Promise<WebRtcServer> {
+function createWebRtcServer(
+  worker: Worker,
+  options: MediaWorkerOptions,
+  port: number,
+): Promise<WebRtcServer> {
   const address = {
     ip: options.mediaAddress,
     port,

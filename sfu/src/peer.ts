@@ -5,9 +5,9 @@ import {
   type RpcServer,
   type SFU_NOTIFICATIONS,
   type SFU_REQUESTS,
-  type TransportOptions,
+  type ResultOf,
 } from '@proofcast/shared';
-import type { IceParameters, MediaKind, RtpCapabilities } from 'mediasoup/types';
+import type { IceParameters, MediaKind } from 'mediasoup/types';
 import type { Joined, LiveStreams, StreamKey } from './live-streams.ts';
 import { Publisher } from './publisher.ts';
 import { SerialTasks } from './serial-tasks.ts';
@@ -25,10 +25,7 @@ interface Seat {
     | { readonly kind: 'ended'; readonly code: StreamEndCode };
 }
 
-interface JoinAnswer {
-  readonly routerRtpCapabilities: RtpCapabilities;
-  readonly transport: TransportOptions;
-}
+type JoinAnswer = ResultOf<typeof SFU_REQUESTS, 'view'>;
 
 /**
  * An authenticated client: the streams that it publishes or views, at most one transport each. Requests about one
@@ -127,7 +124,11 @@ export class Peer {
           throw new CodedError(code, `Cannot join stream ${streamId}: it was over as soon as it was joined.`);
         }
         seat.state = { kind: 'joined', end };
-        return { routerRtpCapabilities: stream.rtpCapabilities, transport: end.transport.options };
+        return {
+          // mediasoup and mediasoup-client list the same URIs of header extensions in different types.
+          routerRtpCapabilities: stream.rtpCapabilities as JoinAnswer['routerRtpCapabilities'],
+          transport: end.transport.options,
+        };
       } finally {
         if (seat.state.kind !== 'joined' && this.#seats.get(streamId) === seat) this.#seats.delete(streamId);
       }
@@ -135,7 +136,8 @@ export class Peer {
   }
 
   #takeSeat(streamId: Id): Seat {
-    if (this.#isClosed) throw new CodedError('UNAUTHENTICATED', 'Cannot join a stream: the connection is closed.');
+    if (this.#isClosed)
+      throw new CodedError('UNAUTHENTICATED', 'Cannot join a stream: the connection is closed.');
     if (this.#seats.has(streamId)) {
       throw new CodedError('MESSAGE_UNEXPECTED', `Cannot join stream ${streamId} twice: leave it first.`);
     }
@@ -178,8 +180,14 @@ export class Peer {
   }
 
   #requirePublisherOf(streamId: Id): void {
-    if (this.#principal.kind === 'device' && this.#principal.streamId === streamId) return;
-    throw new CodedError('FORBIDDEN', `Cannot publish stream ${streamId}: the token is not for publishing it.`);
+    if (this.#principal.kind !== 'device') {
+      throw new CodedError('FORBIDDEN', 'Cannot publish a stream: the token is for viewing.');
+    }
+    if (this.#principal.streamId === streamId) return;
+    throw new CodedError(
+      'STREAM_NOT_FOUND',
+      `Cannot publish stream ${streamId}: the token is for another one.`,
+    );
   }
 
   #requireViewer(): void {

@@ -1,6 +1,6 @@
 import { CodedError, type Id } from '@proofcast/shared';
 import type { MediaKind, Producer } from 'mediasoup/types';
-import { translateMediaErrors } from './media-errors.ts';
+import { offerToMediasoup } from './media-errors.ts';
 import { KEYFRAME_REQUEST_DELAY_MS } from './media-options.ts';
 import { parseRtpParameters } from './media-parameters.ts';
 import type { MediaTransport } from './media-transport.ts';
@@ -44,10 +44,13 @@ export class Publisher {
   /** Starts to send one kind of media; returns the id of the producer. Calls must not overlap. */
   async produce(kind: MediaKind, rtpParameters: unknown): Promise<string> {
     if (this.#producers.has(kind)) {
-      throw new CodedError('MESSAGE_UNEXPECTED', `Cannot produce ${kind}: the stream has its ${kind} already.`);
+      throw new CodedError(
+        'MESSAGE_UNEXPECTED',
+        `Cannot produce ${kind}: the stream has its ${kind} already.`,
+      );
     }
     const parsed = parseRtpParameters(rtpParameters, kind);
-    const producer = await translateMediaErrors(`produce ${kind}`, () =>
+    const producer = await offerToMediasoup(`produce ${kind}`, () =>
       this.transport.webRtc.produce({
         kind,
         rtpParameters: parsed,
@@ -56,7 +59,10 @@ export class Publisher {
     );
     if (this.transport.isClosed) {
       producer.close();
-      throw new CodedError('TRANSPORT_NOT_FOUND', `Cannot produce ${kind}: the stream on this connection is over.`);
+      throw new CodedError(
+        'TRANSPORT_NOT_FOUND',
+        `Cannot produce ${kind}: the stream on this connection is over.`,
+      );
     }
     this.#producers.set(kind, producer);
     this.#onProducerAdded(kind);

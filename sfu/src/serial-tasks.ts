@@ -6,15 +6,10 @@ export class SerialTasks {
     const before = this.#last.get(name) ?? Promise.resolve();
     const result = before.then(task);
     // The next task does not care how this one ended.
-    const settled = result.then(
-      () => this.#forget(name, settled),
-      () => this.#forget(name, settled),
-    );
+    const settled: Promise<unknown> = Promise.allSettled([result]).finally(() => {
+      if (this.#last.get(name) === settled) this.#last.delete(name);
+    });
     this.#last.set(name, settled);
     return result;
-  }
-
-  #forget(name: string, settled: Promise<unknown>): void {
-    if (this.#last.get(name) === settled) this.#last.delete(name);
   }
 }

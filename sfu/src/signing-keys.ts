@@ -90,11 +90,14 @@ export class SigningKeys {
   #load(): Promise<void> {
     clearTimeout(this.#timer);
     this.#lastLoadAtMs = performance.now();
-    this.#loading = this.#loadOnce().then((nextInMs) => {
-      this.#loading = undefined;
-      if (!this.#abort.signal.aborted) this.#timer = setTimeout(() => void this.#load(), nextInMs).unref();
-    });
+    this.#loading = this.#loadAndPlan();
     return this.#loading;
+  }
+
+  async #loadAndPlan(): Promise<void> {
+    const nextInMs = await this.#loadOnce();
+    this.#loading = undefined;
+    if (!this.#abort.signal.aborted) this.#timer = setTimeout(() => void this.#load(), nextInMs).unref();
   }
 
   /** Resolves to the time in milliseconds until the next load. */

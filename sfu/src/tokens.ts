@@ -35,7 +35,10 @@ export function requireSameBearer(current: Grant['principal'], next: Grant['prin
       ? next.kind === 'user' && next.userId === current.userId
       : next.kind === 'device' && next.deviceId === current.deviceId && next.streamId === current.streamId);
   if (isSame) return;
-  throw new CodedError('FORBIDDEN', 'Cannot renew the token: the new one is of somebody else or for something else.');
+  throw new CodedError(
+    'FORBIDDEN',
+    'Cannot renew the token: the new one is of somebody else or for something else.',
+  );
 }
 
 async function verifySignature(token: string, keys: SigningKeys): Promise<JWTPayload> {

@@ -1,6 +1,6 @@
 import { CodedError, type ConsumerOptions, type Id } from '@proofcast/shared';
 import type { Consumer, MediaKind, Producer, Router, RtpCapabilities } from 'mediasoup/types';
-import { translateMediaErrors } from './media-errors.ts';
+import { askMediasoup, offerToMediasoup } from './media-errors.ts';
 import { parseRtpCapabilities } from './media-parameters.ts';
 import type { MediaTransport } from './media-transport.ts';
 import type { StreamEndCode } from './stream-end.ts';
@@ -48,7 +48,10 @@ export class Viewer {
     const producers = this.#producers().filter(({ id }) => !consumed.has(id));
     for (const { id, kind } of producers) {
       if (this.#router.canConsume({ producerId: id, rtpCapabilities: parsed })) continue;
-      throw new CodedError('MEDIA_UNSUPPORTED', `Cannot consume the ${kind}: no codec of it is among the capabilities.`);
+      throw new CodedError(
+        'MEDIA_UNSUPPORTED',
+        `Cannot consume the ${kind}: no codec of it is among the capabilities.`,
+      );
     }
 
     const created: Consumer[] = [];
@@ -64,16 +67,25 @@ export class Viewer {
     // A producer may have been closed while its successor was being consumed; the client never hears of the first.
     const open = created.filter(({ closed }) => !closed);
     for (const consumer of open) this.#consumers.set(consumer.id, consumer);
-    return open.map(({ id, producerId, kind, rtpParameters }) => ({ id, producerId, kind, rtpParameters }));
+    return open.map(({ id, producerId, kind, rtpParameters }) => ({
+      id,
+      producerId,
+      kind,
+      // mediasoup and mediasoup-client list the same URIs of header extensions in different types.
+      rtpParameters: rtpParameters as ConsumerOptions['rtpParameters'],
+    }));
   }
 
   /** Starts a consumer. mediasoup asks the publisher for a keyframe by itself. */
   async resume(consumerId: string): Promise<void> {
     const consumer = this.#consumers.get(consumerId);
     if (!consumer) {
-      throw new CodedError('CONSUMER_NOT_FOUND', `Cannot resume consumer ${consumerId}: this connection has none of that id.`);
+      throw new CodedError(
+        'CONSUMER_NOT_FOUND',
+        `Cannot resume consumer ${consumerId}: this connection has none of that id.`,
+      );
     }
-    await translateMediaErrors('resume the consumer', () => consumer.resume());
+    await askMediasoup('resume the consumer', () => consumer.resume());
   }
 
   /** The connection views no longer: it says so, or it is gone. */
@@ -89,9 +101,13 @@ export class Viewer {
 
   /** Undefined when the producer was closed in the meantime. */
   async #consume(producer: Producer, rtpCapabilities: RtpCapabilities): Promise<Consumer | undefined> {
-    const consumer = await translateMediaErrors(`consume the ${producer.kind}`, async () => {
+    const consumer = await offerToMediasoup(`consume the ${producer.kind}`, async () => {
       try {
-        return await this.transport.webRtc.consume({ producerId: producer.id, rtpCapabilities, paused: true });
+        return await this.transport.webRtc.consume({
+          producerId: producer.id,
+          rtpCapabilities,
+          paused: true,
+        });
       } catch (error) {
         if (producer.closed && !this.transport.isClosed) return undefined;
         throw error;

@@ -1,5 +1,4 @@
 import { CodedError, createReconnectPolicy, type ReconnectPolicy } from '@proofcast/shared';
-import type { Logger } from 'pino';
 import { MediaWorker, type MediaWorkerOptions } from './media-worker.ts';
 
 export interface WorkersOptions extends Omit<MediaWorkerOptions, 'port'> {
@@ -39,7 +38,9 @@ export class Workers {
   static async open(options: WorkersOptions): Promise<Workers> {
     const workers = new Workers(options);
     try {
-      await Promise.all(Array.from({ length: options.count }, (_, index) => workers.#track(workers.#openFirst(index))));
+      await Promise.all(
+        Array.from({ length: options.count }, (_, index) => workers.#track(workers.#openFirst(index))),
+      );
       return workers;
     } catch (error) {
       await workers.close();
@@ -151,6 +152,7 @@ export class Workers {
   }
 
   #throwIfClosed(): void {
-    if (this.#closing) throw new CodedError('SHUTTING_DOWN', 'Cannot place the stream: the SFU is shutting down.');
+    if (this.#closing)
+      throw new CodedError('SHUTTING_DOWN', 'Cannot place the stream: the SFU is shutting down.');
   }
 }

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 // Records the clips in shared/testing/webm-clips anew: `node tests/media/record-clips.ts [folder]`. Run by hand;
-// needs Xvfb and Chromium (CHROMIUM_BIN, else /usr/bin/chromium). The screen captured is a real X screen that
+// needs Xvfb and Chromium (CHROMIUM_PATH, else /usr/bin/chromium). The screen captured is a real X screen that
 // shows the recording page itself, with something always moving.
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -91,7 +91,7 @@ async function main(folder: string): Promise<void> {
   let browser: Browser | null = null;
   try {
     browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium',
+      executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
       headless: false,
       args: CHROMIUM_ARGUMENTS,
       env: { ...process.env, DISPLAY: screen.display },

@@ -43,7 +43,10 @@ export class AppendQueue {
     if (this.#pendingBytes + bytes.length > this.#options.maxPendingBytes) {
       const limit = this.#options.maxPendingBytes;
       return this.#fail(
-        new CodedError('VIEWER_TOO_SLOW', `The browser does not take its media: more than ${limit} bytes wait.`),
+        new CodedError(
+          'VIEWER_TOO_SLOW',
+          `The browser does not take its media: more than ${limit} bytes wait.`,
+        ),
       );
     }
     this.#pendingBytes += bytes.length;

@@ -3,12 +3,7 @@
  * It owns its MediaSource and its watch; the video element belongs to the stage that gave it.
  */
 import { CodedError, type Id, type Schedule, type ViewerFrame } from '@proofcast/shared';
-import {
-  LIVE_EDGE_LIMITS,
-  LIVE_EDGE_TICK_MS,
-  MAX_APPEND_QUEUE_BYTES,
-  RELAY_SILENCE_MS,
-} from '../config.ts';
+import { LIVE_EDGE_LIMITS, LIVE_EDGE_TICK_MS, MAX_APPEND_QUEUE_BYTES, RELAY_SILENCE_MS } from '../config.ts';
 import { AppendQueue } from './append-queue.ts';
 import { decideEdge, evictable, readRanges, startPosition, TargetAhead, type Ranges } from './live-edge.ts';
 import { PlayoutClock, type EpochTime } from './playout-clock.ts';
@@ -70,11 +65,11 @@ export class FallbackPlayer implements VideoPath {
     });
   }
 
-  readDelay(): Promise<Delay | null> {
+  readDelay(): Delay | null {
     const relayNowMs = this.#options.connection.relayNowMs();
     const capturedAtMs = this.#hasStarted ? this.#clock.capturedAtMs(this.video.currentTime) : null;
-    if (relayNowMs === null || capturedAtMs === null) return Promise.resolve(null);
-    return Promise.resolve({ ms: Math.max(0, relayNowMs - capturedAtMs), isMinimum: false });
+    if (relayNowMs === null || capturedAtMs === null) return null;
+    return { ms: Math.max(0, relayNowMs - capturedAtMs), isMinimum: false };
   }
 
   close(): void {
@@ -117,7 +112,9 @@ export class FallbackPlayer implements VideoPath {
   #begin(frame: ViewerFrame): boolean {
     const epoch = this.#epoch;
     if (!epoch || epoch.epoch !== frame.epoch) {
-      this.#lose(new CodedError('MESSAGE_UNEXPECTED', `Cannot show epoch ${frame.epoch}: it was not announced.`));
+      this.#lose(
+        new CodedError('MESSAGE_UNEXPECTED', `Cannot show epoch ${frame.epoch}: it was not announced.`),
+      );
       return false;
     }
     if (!MediaSource.isTypeSupported(epoch.mimeType)) {
@@ -139,7 +136,10 @@ export class FallbackPlayer implements VideoPath {
       onUpdated: () => this.#onUpdated(),
       onFailed: (error) => this.#lose(error),
       makeRoom: () =>
-        evictable(this.#ranges(), this.video.currentTime, { ...LIVE_EDGE_LIMITS, maxBehindS: LIVE_EDGE_LIMITS.keepBehindS }),
+        evictable(this.#ranges(), this.video.currentTime, {
+          ...LIVE_EDGE_LIMITS,
+          maxBehindS: LIVE_EDGE_LIMITS.keepBehindS,
+        }),
     });
   }
 
@@ -187,7 +187,9 @@ export class FallbackPlayer implements VideoPath {
 
   readonly #onVideoError = (): void => {
     const message = this.video.error?.message ?? '';
-    this.#lose(new CodedError('WEBM_INVALID', `The browser cannot decode the media of the relay. ${message}`.trim()));
+    this.#lose(
+      new CodedError('WEBM_INVALID', `The browser cannot decode the media of the relay. ${message}`.trim()),
+    );
   };
 
   #ranges(): Ranges {

@@ -39,7 +39,11 @@ export function decideEdge(
 }
 
 /** The oldest part that may go, or null while it is too little to bother. */
-export function evictable(ranges: Ranges, positionS: number, limits: LiveEdgeLimits): { start: number; end: number } | null {
+export function evictable(
+  ranges: Ranges,
+  positionS: number,
+  limits: LiveEdgeLimits,
+): { start: number; end: number } | null {
   const first = ranges[0];
   if (!first || positionS - first.start <= limits.maxBehindS) return null;
   return { start: first.start, end: positionS - limits.keepBehindS };

@@ -61,7 +61,8 @@ export class PictureStage {
   /** A view has adopted the element; leaving the page before has paused what plays. */
   resume(): void {
     for (const video of this.element.querySelectorAll('video')) {
-      if (video.paused && video.readyState > HTMLMediaElement.HAVE_NOTHING) startPlaying(video, () => undefined);
+      if (video.paused && video.readyState > HTMLMediaElement.HAVE_NOTHING)
+        startPlaying(video, () => undefined);
     }
   }
 

@@ -259,6 +259,7 @@ function errorBody({ code, message }: RefusalFields): { code: string; message: s
 /** The reason text of a close frame is `CODE: message`; proxies and dead networks give none. */
 function errorOfClose(event: CloseEvent): CodedError {
   const match = /^([A-Z_]+): (.*)$/.exec(event.reason);
-  if (match?.[1] !== undefined && match[2] !== undefined) return fromErrorBody({ code: match[1], message: match[2] });
+  if (match?.[1] !== undefined && match[2] !== undefined)
+    return fromErrorBody({ code: match[1], message: match[2] });
   return new CodedError('UNAVAILABLE', 'The websocket of the relay was closed.');
 }

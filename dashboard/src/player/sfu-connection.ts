@@ -148,7 +148,8 @@ export class SfuConnection {
       schedule: this.#options.schedule,
       onNotification: {
         producerAdded: ({ streamId }) => this.#streams.get(streamId)?.onProducerAdded(),
-        consumerClosed: ({ streamId, consumerId }) => this.#streams.get(streamId)?.onConsumerClosed(consumerId),
+        consumerClosed: ({ streamId, consumerId }) =>
+          this.#streams.get(streamId)?.onConsumerClosed(consumerId),
         streamClosed: ({ streamId, code }) => {
           this.#endStream(streamId, new CodedError(code, `The SFU has ended the stream: ${code}.`));
         },
@@ -197,7 +198,8 @@ export class SfuConnection {
     this.#cancelRenewal = this.#options.schedule(() => {
       void this.#renew(client).catch(() => {
         // The relay or the SFU does not answer. The token in hand is still good: ask again while it is.
-        if (this.#current?.client === client) this.#scheduleRenewal(client, Math.max(1_000, lifeMs / 20), lifeMs);
+        if (this.#current?.client === client)
+          this.#scheduleRenewal(client, Math.max(1_000, lifeMs / 20), lifeMs);
       });
     }, delayMs);
   }

@@ -48,8 +48,8 @@ export class SfuPlayer implements VideoPath {
     this.#attempt(this.#open());
   }
 
-  readDelay(): Promise<Delay | null> {
-    return Promise.resolve(this.#meter.delay);
+  readDelay(): Delay | null {
+    return this.#meter.delay;
   }
 
   close(): void {

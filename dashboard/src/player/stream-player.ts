@@ -42,7 +42,10 @@ export class StreamPlayer {
         relay: (listener) => {
           const { relay, isLive } = options;
           const video = this.stage.addVideo();
-          const path = new FallbackPlayer({ connection: relay, streamId, video, schedule, nowMs, isLive }, listener);
+          const path = new FallbackPlayer(
+            { connection: relay, streamId, video, schedule, nowMs, isLive },
+            listener,
+          );
           return this.#staged(path, () => undefined);
         },
       },
@@ -58,9 +61,9 @@ export class StreamPlayer {
   }
 
   /** How late the shown picture is; null while there is none or it is not known. */
-  readDelay(): Promise<Delay | null> {
+  readDelay(): Delay | null {
     const state = this.state.value;
-    return state.kind === 'playing' ? state.picture.readDelay() : Promise.resolve(null);
+    return state.kind === 'playing' ? state.picture.readDelay() : null;
   }
 
   /** Idempotent. */
@@ -86,7 +89,10 @@ export class StreamPlayer {
       listener.onFirstFrame();
     };
     const video = this.stage.addVideo();
-    const path = new SfuPlayer({ connection: sfu, streamId, video, schedule, nowMs }, { ...listener, onFirstFrame });
+    const path = new SfuPlayer(
+      { connection: sfu, streamId, video, schedule, nowMs },
+      { ...listener, onFirstFrame },
+    );
     return this.#staged(path, () => {
       const hadItsChance = nowMs() - openedAtMs >= PLAYER_LIMITS.relayHeadStartMs;
       if (!hasPicture && hadItsChance) onWebRtcOutcome(false);

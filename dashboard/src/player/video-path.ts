@@ -21,7 +21,7 @@ export interface PathListener {
 export interface VideoPath {
   readonly video: HTMLVideoElement;
   /** Null while it is not known. */
-  readDelay(): Promise<Delay | null>;
+  readDelay(): Delay | null;
   /** Idempotent. */
   close(): void;
 }

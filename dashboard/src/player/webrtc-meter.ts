@@ -34,7 +34,10 @@ export class WebRtcMeter {
   take(report: RTCStatsReport): void {
     const entries = [...report.values()] as Record<string, unknown>[];
     const inbound = entries.find((entry) => entry['type'] === 'inbound-rtp' && entry['kind'] === 'video');
-    const sample = { framesDecoded: numberOf(inbound?.['framesDecoded']), processingS: numberOf(inbound?.['totalProcessingDelay']) };
+    const sample = {
+      framesDecoded: numberOf(inbound?.['framesDecoded']),
+      processingS: numberOf(inbound?.['totalProcessingDelay']),
+    };
     const last = this.#last;
     this.#last = sample;
     if (sample.framesDecoded === (last?.framesDecoded ?? 0)) return;

@@ -30,7 +30,9 @@ export function formatDelay(delayMs: number): string {
 
 /** `14:03:07` in the reader's zone. */
 export function formatClock(timeMs: number, locale?: string): string {
-  return new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(timeMs);
+  return new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(
+    timeMs,
+  );
 }
 
 /** `14:03` in the reader's zone. */

@@ -71,26 +71,30 @@ export class Devices {
   }
 
   /** The stream of one slot of the device, made when it is asked for the first time. */
-  async openStream(device: DeviceRow, slot: number): Promise<DevicePrincipal> {
-    await this.#database
+  async openStream(device: DeviceRow, slot: number): Promise<{ stream: DevicePrincipal; isNew: boolean }> {
+    const { device_id: deviceId, company_id: companyId } = device;
+    const inserted = await this.#database
       .insertInto('streams')
       .values({
         stream_id: createId('stream'),
-        company_id: device.company_id,
-        device_id: device.device_id,
+        company_id: companyId,
+        device_id: deviceId,
         slot,
         last_live_at_ms: null,
         created_at_ms: this.#clock.nowMs(),
       })
       .onConflict((conflict) => conflict.columns(['device_id', 'slot']).doNothing())
-      .execute();
-    const { stream_id: streamId } = await this.#database
-      .selectFrom('streams')
-      .select('stream_id')
-      .where('device_id', '=', device.device_id)
-      .where('slot', '=', slot)
-      .executeTakeFirstOrThrow();
-    return { kind: 'device', deviceId: device.device_id, companyId: device.company_id, streamId };
+      .returning('stream_id')
+      .executeTakeFirst();
+    const { stream_id: streamId } =
+      inserted ??
+      (await this.#database
+        .selectFrom('streams')
+        .select('stream_id')
+        .where('device_id', '=', deviceId)
+        .where('slot', '=', slot)
+        .executeTakeFirstOrThrow());
+    return { stream: { kind: 'device', deviceId, companyId, streamId }, isNew: inserted !== undefined };
   }
 }
 

@@ -46,17 +46,19 @@ export class JournalReader {
     segmentNumbers: readonly number[],
   ): Promise<JournalReader | null> {
     const unfinishedNames: string[] = [];
+    const files: JournalFile[] = [];
     const opened: { number: number; file: JournalFile; first: ScannedRecord; start: JournalStart }[] = [];
     try {
       for (const number of segmentNumbers) {
         const file = await folder.open(segmentName(recordingId, number));
+        files.push(file);
         const first = await readFirst(file);
         if (first === null) {
           unfinishedNames.push(file.name);
           await file.close();
-          continue;
+        } else {
+          opened.push({ number, file, first, start: parseStart(first.record) });
         }
-        opened.push({ number, file, first, start: parseStart(first.record) });
       }
       const [head, last] = [opened.at(0), opened.at(-1)];
       if (head === undefined || last === undefined) return null;
@@ -72,7 +74,7 @@ export class JournalReader {
       }));
       return new JournalReader({ start: head.start, lastStart: last.first, segments, unfinishedNames });
     } catch (error) {
-      await Promise.all(opened.map(({ file }) => file.close()));
+      await Promise.allSettled(files.map((file) => file.close()));
       throw error;
     }
   }
@@ -110,7 +112,7 @@ export class JournalReader {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.segments.map(({ file }) => file.close()));
+    await Promise.allSettled(this.segments.map(({ file }) => file.close()));
   }
 
   #checkOrder(record: JournalRecord, expected: number): void {

@@ -8,6 +8,7 @@ import {
   type Permission,
   type RouteAccess,
 } from '@proofcast/shared';
+import type {} from '@fastify/cookie';
 import type { FastifyRequest } from 'fastify';
 import type { DeviceRow } from '../database/schema.ts';
 import type { DeviceAssertions } from '../identity/device-assertions.ts';
@@ -15,6 +16,7 @@ import type { Devices } from '../identity/devices.ts';
 import type { Session, Sessions } from '../identity/sessions.ts';
 import type { Tickets } from '../identity/tickets.ts';
 import type { Tokens } from '../identity/tokens.ts';
+import type { RateLimiter } from './rate-limiter.ts';
 
 export const SESSION_COOKIE = 'proofcast_session';
 
@@ -34,6 +36,7 @@ export interface AccessGuardOptions {
   readonly tokens: Tokens;
   readonly devices: Devices;
   readonly assertions: DeviceAssertions;
+  readonly assertionsByAddress: RateLimiter;
 }
 
 export class AccessGuard {
@@ -87,6 +90,7 @@ export class AccessGuard {
   }
 
   async #requireAssertion(request: FastifyRequest): Promise<DeviceRow> {
+    this.#options.assertionsByAddress.take(request.ip);
     const { assertion } = parseWith(RELAY_ROUTES.createPublishTokens.body, request.body, 'the body');
     return this.#options.assertions.verify(assertion);
   }

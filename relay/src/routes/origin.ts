@@ -9,10 +9,16 @@ import type { FastifyRequest } from 'fastify';
 export function requireOwnOrigin(request: FastifyRequest): void {
   const { origin, 'sec-fetch-site': site } = request.headers;
   if (site !== undefined && site !== 'same-origin' && site !== 'none') {
-    throw new CodedError('ORIGIN_REFUSED', 'Cannot accept the request: it comes from a page of another site.');
+    throw new CodedError(
+      'ORIGIN_REFUSED',
+      'Cannot accept the request: it comes from a page of another site.',
+    );
   }
   if (origin !== undefined && !isOwnOrigin(origin, request)) {
-    throw new CodedError('ORIGIN_REFUSED', 'Cannot accept the request: it comes from a page of another origin.');
+    throw new CodedError(
+      'ORIGIN_REFUSED',
+      'Cannot accept the request: it comes from a page of another origin.',
+    );
   }
 }
 

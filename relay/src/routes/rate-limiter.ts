@@ -26,14 +26,14 @@ export class RateLimiter {
   /** Counts one call of `key`; throws `TOO_MANY_REQUESTS` with the time to wait in `details.retryAfterMs`. */
   take(key: string): void {
     const nowMs = this.#clock.nowMs();
-    const spentUntilMs = this.#spent(key, nowMs) + this.#paceMs;
-    const retryAfterMs = spentUntilMs - nowMs - this.#paceMs * this.#limit.count;
+    const beforeMs = this.#spent(key, nowMs);
+    const retryAfterMs = beforeMs + this.#paceMs - nowMs - this.#paceMs * this.#limit.count;
+    this.#remember(key, retryAfterMs > 0 ? beforeMs : beforeMs + this.#paceMs);
     if (retryAfterMs > 0) {
       throw new CodedError('TOO_MANY_REQUESTS', `Too many attempts; try again in ${retryAfterMs} ms.`, {
         details: { retryAfterMs },
       });
     }
-    this.#remember(key, spentUntilMs);
   }
 
   /** Takes back one call of `key`, because it turned out not to count. */

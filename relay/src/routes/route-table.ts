@@ -14,12 +14,21 @@ import {
   type RouteQuery,
   type RouteResponse,
 } from '@proofcast/shared';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type {} from '@fastify/websocket';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import type { WebSocket } from 'ws';
 import type { AccessGuard, Caller, CallerOf } from './access-guard.ts';
 import { requireOwnOrigin } from './origin.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Who may call the route. A route that does not say cannot be added to the server. */
+    access?: RouteAccess;
+    isWebsocket?: boolean;
+  }
+}
 
 export interface RouteCall<N extends RelayRouteName> {
   readonly caller: CallerOf<RelayRoutes[N]['access']>;
@@ -67,7 +76,8 @@ export function registerRoutes(app: FastifyInstance, guard: AccessGuard, handler
   for (const name of Object.keys(RELAY_ROUTES) as RelayRouteName[]) {
     const route: Route = { name, ...RELAY_ROUTES[name] };
     const handler = handlers[name] as CallHandler | SocketHandler;
-    if (typeof handler !== 'function') throw new TypeError(`Cannot register route ${name}: it has no handler.`);
+    if (typeof handler !== 'function')
+      throw new TypeError(`Cannot register route ${name}: it has no handler.`);
     registerRoute(app, { route, guard, handler });
   }
 }
@@ -88,10 +98,10 @@ function registerRoute(
     return caller;
   };
 
-  app.route({
+  const shape: Omit<RouteOptions, 'handler'> = {
     method: route.method,
     url: route.path,
-    // A ticket must not be used up by a request that cannot become a websocket.
+    config: { access: route.access, isWebsocket: route.kind === 'websocket' },
     exposeHeadRoute: route.kind !== 'websocket',
     onRequest: async (request) => {
       if (route.method !== 'GET' || route.kind === 'websocket') requireOwnOrigin(request);
@@ -100,16 +110,20 @@ function registerRoute(
     preHandler: async (request) => {
       if (isBodyNeededForAccess) await admit(request);
     },
-    ...(route.kind === 'websocket'
-      ? {
-          handler: () => refusePlainHttp(route.path),
-          wsHandler: (socket, request) => (handler as SocketHandler)(socket, callerOf(request)),
-        }
-      : {
-          handler: (request, reply) =>
-            answer(route, handler as CallHandler, { caller: callerOf(request), request, reply }),
-        }),
-  });
+  };
+  if (route.kind === 'websocket') {
+    app.route({
+      ...shape,
+      handler: () => refusePlainHttp(route.path),
+      wsHandler: (socket, request) => (handler as SocketHandler)(socket, callerOf(request)),
+    });
+  } else {
+    app.route({
+      ...shape,
+      handler: (request, reply) =>
+        answer(route, handler as CallHandler, { caller: callerOf(request), request, reply }),
+    });
+  }
 }
 
 async function answer(

@@ -1,0 +1,86 @@
+/** States of a stream and of its picture in words, tones and shapes: colour is never the only difference. */
+import type { StreamState } from '@proofcast/shared';
+import type { PlayerState } from '../player/player.ts';
+import type { Delay, PathName } from '../player/video-path.ts';
+import { errorText } from './error-text.ts';
+import { formatDelay, formatElapsed } from './time-text.ts';
+
+export type Tone = 'good' | 'attention' | 'broken' | 'quiet' | 'active';
+export type Shape = 'dot' | 'half' | 'triangle' | 'ring' | 'record' | 'square' | 'hourglass';
+
+export interface StateText {
+  readonly tone: Tone;
+  readonly shape: Shape;
+  readonly label: string;
+  /** When it began; null when that is not known. */
+  readonly sinceMs: number | null;
+}
+
+export function streamStateText(state: StreamState): StateText {
+  const { sinceMs } = state;
+  switch (state.kind) {
+    case 'live':
+      return { tone: 'good', shape: 'dot', label: 'Live', sinceMs };
+    case 'reconnecting':
+      return { tone: 'attention', shape: 'half', label: 'Reconnecting', sinceMs };
+    case 'capture-stalled':
+      return { tone: 'broken', shape: 'triangle', label: 'Capture broken', sinceMs };
+    case 'offline':
+      return { tone: 'quiet', shape: 'ring', label: sinceMs === null ? 'Never live' : 'Offline', sinceMs };
+  }
+}
+
+export const PATH_LABELS: Readonly<Record<PathName, string>> = { webrtc: 'WebRTC', relay: 'Relay' };
+
+export function pathHint(path: PathName, delay: Delay | null): string {
+  if (path === 'webrtc') {
+    const measured = delay
+      ? ` ${formatDelay(delay.ms)} of it were measured between the media server and this screen; the way from the desktop comes on top.`
+      : '';
+    return `Shown by WebRTC, the quickest path.${measured}`;
+  }
+  const late = delay ? ` The picture is ${formatDelay(delay.ms)} late.` : '';
+  return `Shown through the relay, because WebRTC does not get through at the moment. It is tried again by itself.${late}`;
+}
+
+/** A measured part of the delay reads as a minimum, because that is what it is. */
+export function delayText(delay: Delay): string {
+  return `${delay.isMinimum ? '≥ ' : ''}${formatDelay(delay.ms)}`;
+}
+
+export interface PictureText {
+  readonly isBusy: boolean;
+  readonly title: string;
+  readonly detail: string;
+}
+
+/** What stands where a picture should be; null while there is one. */
+export function pictureText(
+  stream: StreamState,
+  player: PlayerState<unknown>,
+  nowMs: number,
+): PictureText | null {
+  switch (player.kind) {
+    case 'playing':
+      return null;
+    case 'connecting':
+      return { isBusy: true, title: 'Connecting', detail: '' };
+    case 'no-picture': {
+      const reason = player.failures.relay ?? player.failures.webrtc;
+      return {
+        isBusy: false,
+        title: `No picture for ${formatElapsed(nowMs - player.sinceMs)}`,
+        detail: `${reason ? `${errorText(reason)} ` : ''}Both paths are being tried again.`,
+      };
+    }
+    case 'idle':
+      return idleText(stream, nowMs);
+  }
+}
+
+function idleText(stream: StreamState, nowMs: number): PictureText {
+  if (stream.kind !== 'offline') return { isBusy: true, title: 'Connecting', detail: '' };
+  return stream.sinceMs === null
+    ? { isBusy: false, title: 'Not shared yet', detail: 'This desktop has never shared its screen.' }
+    : { isBusy: false, title: 'Offline', detail: `for ${formatElapsed(nowMs - stream.sinceMs)}` };
+}

@@ -1,0 +1,184 @@
+/** Wires the main process: what is opened here is closed here. */
+import { INGEST_PATH } from '@proofcast/shared';
+import { ipcMain, protocol, safeStorage, session } from 'electron';
+import { EventEmitter } from 'node:events';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { APP_ORIGIN, APP_SCHEME, channelOf, type DesktopState, type IpcEventData, type IpcEventName } from '../ipc.ts';
+import { createAppProtocol } from './app-protocol.ts';
+import { ChunkSpool } from './chunk-spool.ts';
+import type { IngestAccess } from './chunk-uploader.ts';
+import { confirmClosing } from './close-confirmation.ts';
+import type { DesktopConfig } from './config.ts';
+import { DeviceIdentity } from './device-identity.ts';
+import { handDisplayMedia } from './display-media.ts';
+import { createIpcHandlers } from './ipc-handlers.ts';
+import { serveIpc } from './ipc-server.ts';
+import { restrictPermissions } from './permissions.ts';
+import type { SpooledStart } from './recording-file.ts';
+import { Recordings } from './recordings.ts';
+import { reviveRenderer } from './renderer-revival.ts';
+import { listScreenSources } from './screen-sources.ts';
+import { SettingsFile } from './settings.ts';
+import { Sharing } from './sharing.ts';
+import { UploadQueue } from './upload-queue.ts';
+import { createWindow } from './window.ts';
+
+export interface Desktop {
+  /** Brings the window to the front. */
+  focus(): void;
+  /** Ends what runs and closes all files; the spool keeps what the relay has not confirmed. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** `appDirectory` holds the built pages in `dist`; `dataDirectory` is this person's. Call when Electron is ready. */
+export async function openDesktop(options: {
+  config: DesktopConfig;
+  appDirectory: string;
+  dataDirectory: string;
+  log: Logger;
+}): Promise<Desktop> {
+  const { config, appDirectory, dataDirectory, log } = options;
+  const changes = new EventEmitter<{ changed: [] }>();
+  const announce = () => void changes.emit('changed');
+
+  const settings = await SettingsFile.open(dataDirectory, log);
+  const identity = await DeviceIdentity.open({
+    directory: dataDirectory,
+    settings,
+    keyStore: safeStorage,
+    requestTimeoutMs: config.requestTimeoutMs,
+    log,
+    onChanged: () => {
+      queue.restart();
+      announce();
+    },
+  });
+  const spool = await ChunkSpool.open(join(dataDirectory, 'spool'), config.spool, log);
+  const queue = new UploadQueue({
+    limits: config.upload,
+    log,
+    accessFor: ({ start }) => ingestAccessFor(start, identity),
+    remove: (recording) => spool.remove(recording).finally(announce),
+    onChanged: announce,
+  });
+  const recordings = new Recordings(spool, queue);
+  const sharing = new Sharing();
+  const readState = (): DesktopState => ({
+    enrolment: identity.describe(),
+    lastSourceId: settings.current.lastSourceId,
+    recording: recordings.path,
+    relayViewerCount: recordings.viewerCount,
+    leftovers: recordings.leftovers,
+  });
+
+  protocol.handle(APP_SCHEME, await createAppProtocol(join(appDirectory, 'dist', 'renderer')));
+  restrictPermissions(session.defaultSession);
+  const window = createWindow(join(appDirectory, 'dist', 'preload.cjs'));
+  const send = <N extends IpcEventName>(name: N, data: IpcEventData<N>): void => {
+    if (!window.isDestroyed()) window.webContents.send(channelOf(name), data);
+  };
+  handDisplayMedia({ session: session.defaultSession, window, sharing });
+  const stopServing = serveIpc({
+    ipcMain,
+    webContents: () => window.webContents,
+    log,
+    handlers: createIpcHandlers({
+      settings,
+      identity,
+      recordings,
+      sharing,
+      readState,
+      listSources: () => listScreenSources(config.thumbnail, window.getMediaSourceId()),
+    }),
+  });
+  const stopPublishing = publishState(changes, () => send('stateChanged', readState()));
+  reviveRenderer({
+    window,
+    log,
+    onGone: () => {
+      sharing.end();
+      recordings.endCurrent().catch((error: unknown) => log.error({ err: error }, 'the recording cannot be ended'));
+    },
+  });
+  confirmClosing({
+    window,
+    sharing,
+    requestStop: () => send('stopRequested', {}),
+    whenUploaded: (timeoutMs) => whenSettled(recordings, changes, timeoutMs),
+    timeoutMs: config.quitTimeoutMs,
+  });
+  await window.loadURL(`${APP_ORIGIN}/index.html`);
+
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    stopServing();
+    stopPublishing();
+    await recordings.endCurrent();
+    queue.close();
+    await spool.close();
+  };
+  return {
+    focus() {
+      if (window.isMinimized()) window.restore();
+      window.focus();
+    },
+    close: () => (closing ??= close()),
+  };
+}
+
+/** Null when the recording was made under another enrolment, whose tokens this device does not get. */
+function ingestAccessFor(start: SpooledStart, identity: DeviceIdentity): IngestAccess | null {
+  const { enrolment } = identity;
+  if (enrolment?.deviceId !== start.deviceId || enrolment.serverUrl !== start.serverUrl) return null;
+  const { access } = identity;
+  return {
+    async get() {
+      const { tokens } = await access.get();
+      const url = new URL(tokens.ingest.path || INGEST_PATH, start.serverUrl);
+      url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+      return { url: url.href, token: tokens.ingest.token };
+    },
+    discard: () => access.discard(),
+  };
+}
+
+/** Chunks are confirmed many times a second; a person reads a few. */
+const STATE_INTERVAL_MS = 100;
+
+/** Calls `publish` soon after a change, and once for all changes until then. Returns the function that ends it. */
+function publishState(changes: EventEmitter<{ changed: [] }>, publish: () => void): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const onChanged = () => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      publish();
+    }, STATE_INTERVAL_MS);
+  };
+  changes.on('changed', onChanged);
+  return () => {
+    changes.off('changed', onChanged);
+    clearTimeout(timer);
+  };
+}
+
+/** Resolves when the last recording is complete at the relay, or never will be, or after `timeoutMs`. */
+function whenSettled(
+  recordings: Recordings,
+  changes: EventEmitter<{ changed: [] }>,
+  timeoutMs: number,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const check = () => {
+      if (recordings.isCurrentSettled) finish();
+    };
+    const finish = () => {
+      clearTimeout(timer);
+      changes.off('changed', check);
+      resolve();
+    };
+    const timer = setTimeout(finish, timeoutMs);
+    changes.on('changed', check);
+    check();
+  });
+}

@@ -1,0 +1,134 @@
+/** Who this device is for its relay: enrolment, key, and the tokens that follow from both. */
+import { CodedError, type Id, type MachineInfo } from '@proofcast/shared';
+import { hostname, release, userInfo, version } from 'node:os';
+import type { Logger } from 'pino';
+import type { Enrolment } from '../ipc.ts';
+import { DeviceKey, type KeyStore } from './device-key.ts';
+import { PublishAccess } from './publish-access.ts';
+import { callRelay } from './relay-client.ts';
+import { parseServerUrl, type SettingsFile, type StoredEnrolment } from './settings.ts';
+
+interface Options {
+  readonly directory: string;
+  readonly settings: SettingsFile;
+  readonly keyStore: KeyStore;
+  readonly requestTimeoutMs: number;
+  readonly log: Logger;
+  /** The enrolment was made or forgotten. */
+  readonly onChanged: () => void;
+}
+
+export class DeviceIdentity {
+  readonly #options: Options;
+  #access: PublishAccess | undefined;
+
+  private constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** An enrolment whose key can no longer be read is worth nothing: it is logged, and the app asks to enrol again. */
+  static async open(options: Options): Promise<DeviceIdentity> {
+    const identity = new DeviceIdentity(options);
+    const { enrolment } = options.settings.current;
+    if (enrolment === null) return identity;
+    try {
+      identity.#use(enrolment, await DeviceKey.open(options.directory, options.keyStore));
+    } catch (error) {
+      options.log.error({ err: error, deviceId: enrolment.deviceId }, 'the key of the device cannot be read');
+    }
+    return identity;
+  }
+
+  /** Null when the device is not enrolled, or its key is lost. */
+  get enrolment(): StoredEnrolment | null {
+    return this.#access ? this.#options.settings.current.enrolment : null;
+  }
+
+  /** Throws `MESSAGE_UNEXPECTED` when the device is not enrolled. */
+  get access(): PublishAccess {
+    if (this.#access) return this.#access;
+    throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot publish: this device is not enrolled.');
+  }
+
+  describe(): Enrolment {
+    const { enrolment } = this;
+    if (enrolment === null) return { kind: 'none' };
+    const { serverUrl, deviceId, deviceName, companyName, keyProtection } = enrolment;
+    return { kind: 'enrolled', serverUrl, deviceId, deviceName, companyName, keyProtection };
+  }
+
+  /**
+   * Whose recording a new one is. Asks the relay for the stream when that was never learned; throws what
+   * `PublishAccess.get` throws then.
+   */
+  async readPublisher(): Promise<{ serverUrl: string; deviceId: Id; streamId: Id }> {
+    const { access, enrolment } = this;
+    const streamId = enrolment?.streamId ?? (await access.get()).tokens.streamId;
+    if (enrolment === null) throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot publish: this device is not enrolled.');
+    return { serverUrl: enrolment.serverUrl, deviceId: enrolment.deviceId, streamId };
+  }
+
+  /**
+   * Makes a key pair and trades the one-time code for an identity. Throws `MESSAGE_INVALID` for an address that is
+   * none, `ENROLMENT_CODE_INVALID`, or `UNAVAILABLE`.
+   */
+  async enrol(serverUrlText: string, code: string): Promise<void> {
+    const { directory, keyStore, settings, requestTimeoutMs, log } = this.#options;
+    if (this.#access) throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot enrol: this device is enrolled already.');
+    const serverUrl = parseServerUrl(serverUrlText);
+    // The key is on the disk before the code is spent: a crash in between costs a code, never an identity.
+    const key = await DeviceKey.create(directory, keyStore);
+    const { deviceId, deviceName, companyName } = await callRelay('enrol', {
+      serverUrl,
+      body: { code: code.trim(), publicKey: key.publicKey, machine: machineInfo() },
+      timeoutMs: requestTimeoutMs,
+    });
+    const keyProtection = key.protection;
+    const enrolment = { serverUrl, deviceId, deviceName, companyName, keyProtection, streamId: null };
+    await settings.update({ enrolment });
+    log.info({ deviceId, serverUrl, keyProtection }, 'enrolled');
+    if (keyProtection === 'file') log.warn('no key store: the key of the device is protected by its file mode only');
+    this.#use(enrolment, key);
+    this.#options.onChanged();
+    // The first tokens name the stream, with which recordings can begin while the relay is away.
+    await this.access.get().catch((error: unknown) => log.warn({ err: error }, 'no tokens after enrolment'));
+  }
+
+  /** Forgets the enrolment and destroys the key. */
+  async forget(): Promise<void> {
+    this.#access = undefined;
+    await this.#options.settings.update({ enrolment: null });
+    await DeviceKey.remove(this.#options.directory);
+    this.#options.onChanged();
+  }
+
+  #use({ serverUrl, deviceId }: StoredEnrolment, key: DeviceKey): void {
+    const { requestTimeoutMs, log } = this.#options;
+    this.#access = new PublishAccess({
+      serverUrl,
+      deviceId,
+      key,
+      requestTimeoutMs,
+      onTokens: ({ streamId }) => {
+        this.#learnStream(streamId).catch((error: unknown) => {
+          log.error({ err: error }, 'the stream of the device cannot be stored');
+        });
+      },
+    });
+  }
+
+  async #learnStream(streamId: Id): Promise<void> {
+    const { enrolment } = this;
+    if (enrolment === null || enrolment.streamId === streamId) return;
+    await this.#options.settings.update({ enrolment: { ...enrolment, streamId } });
+  }
+}
+
+function machineInfo(): MachineInfo {
+  return {
+    hostName: hostname().slice(0, 255),
+    platform: process.platform,
+    osVersion: `${version()} ${release()}`.slice(0, 255),
+    userName: userInfo().username.slice(0, 255),
+  };
+}

@@ -1,0 +1,295 @@
+/**
+ * One websocket to the relay: says hello for one recording, sends its chunks from the number that the relay asks for,
+ * and reports what the relay answers. It ends with the first error; connecting again is the uploader's.
+ */
+import {
+  CHUNK_HEADER_BYTES,
+  CodedError,
+  encodeMessage,
+  fromErrorBody,
+  INGEST_FROM_PUBLISHER,
+  INGEST_FROM_RELAY,
+  isErrorCode,
+  parseMessage,
+  RELAY_PROTOCOL_VERSION,
+  type MessageFromPublisher,
+  type MessageToPublisher,
+} from '@proofcast/shared';
+import { WebSocket, type RawData } from 'ws';
+import type { UploadLimits } from './config.ts';
+import { refusalIn } from './relay-client.ts';
+import type { SpooledRecording } from './spooled-recording.ts';
+
+/** Messages of the relay are small; only chunks are large, and those go the other way. */
+const MAX_MESSAGE_BYTES = 64 * 1024;
+
+type MessageData<T extends MessageToPublisher['type']> = Extract<MessageToPublisher, { type: T }>['data'];
+
+export interface IngestAddress {
+  readonly url: string;
+  readonly token: string;
+}
+
+export interface IngestListener {
+  onWelcome(): void;
+  /** The relay has confirmed more chunks. */
+  onProgress(): void;
+  onViewers(viewerCount: number): void;
+  /** The relay has everything; the connection is closed. */
+  onStopped(): void;
+  /** The connection is over, and `onStopped` was not called. Called once, and not after `close`. */
+  onFailed(error: CodedError): void;
+}
+
+export class IngestConnection {
+  readonly #recording: SpooledRecording;
+  readonly #limits: UploadLimits;
+  readonly #listener: IngestListener;
+  readonly #socket: WebSocket;
+  readonly #unsubscribe: () => void;
+  readonly #pings: NodeJS.Timeout;
+  #deadline: NodeJS.Timeout;
+  #state: 'connecting' | 'open' | 'over' = 'connecting';
+  #isPumping = false;
+  #isStopSent = false;
+  #windowBytes = 0;
+  #nextToSend = 0;
+  #inFlight: { sequence: number; bytes: number }[] = [];
+  #inFlightBytes = 0;
+  #isAlive = true;
+  #refused = { sequence: -1, times: 0, expectedEchoes: 0 };
+
+  constructor(options: {
+    address: IngestAddress;
+    recording: SpooledRecording;
+    limits: UploadLimits;
+    listener: IngestListener;
+  }) {
+    const { address, recording, limits, listener } = options;
+    this.#recording = recording;
+    this.#limits = limits;
+    this.#listener = listener;
+    this.#socket = new WebSocket(address.url, {
+      headers: { authorization: `Bearer ${address.token}` },
+      perMessageDeflate: false,
+      followRedirects: false,
+      maxPayload: MAX_MESSAGE_BYTES,
+    });
+    this.#listenTo(this.#socket);
+    this.#deadline = this.#startDeadline(limits.connectTimeoutMs, 'did not welcome the recording');
+    this.#pings = setInterval(() => this.#ping(), limits.pingIntervalMs);
+    this.#unsubscribe = recording.subscribe(() => void this.#pump());
+  }
+
+  /** Ends the connection without a report. Idempotent. */
+  close(): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#unsubscribe();
+    clearInterval(this.#pings);
+    clearTimeout(this.#deadline);
+    this.#socket.terminate();
+  }
+
+  #listenTo(socket: WebSocket): void {
+    socket.on('open', () => this.#sayHello());
+    socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    socket.on('pong', () => {
+      this.#isAlive = true;
+    });
+    socket.on('close', (code, reason) => this.#fail(errorOfClose(code, reason.toString())));
+    socket.on('error', (cause) => this.#fail(unavailable('Lost the connection to the server.', cause)));
+    socket.on('unexpected-response', (_request, response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (text: string) => {
+        if (body.length < MAX_MESSAGE_BYTES) body += text;
+      });
+      response.on('error', (cause) => this.#fail(unavailable('Lost the connection to the server.', cause)));
+      response.on('end', () => {
+        this.#fail(refusalIn(body, `The server answered with status ${response.statusCode ?? 0}`));
+      });
+    });
+  }
+
+  #sayHello(): void {
+    const { recordingId, startedAtUs } = this.#recording.start;
+    const sentAtUs = Date.now() * 1000;
+    this.#send({
+      type: 'hello',
+      data: { protocol: RELAY_PROTOCOL_VERSION, recordingId, startedAtUs, sentAtUs },
+    });
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    if (this.#state === 'over') return;
+    try {
+      if (isBinary) throw new CodedError('MESSAGE_UNEXPECTED', 'The server sent a binary frame to a publisher.');
+      this.#handle(parseMessage(INGEST_FROM_RELAY, String(data)));
+    } catch (error) {
+      this.#fail(error instanceof CodedError ? error : new CodedError('INTERNAL', String(error), { cause: error }));
+    }
+  }
+
+  #handle(message: MessageToPublisher): void {
+    if (this.#state === 'connecting' && message.type !== 'welcome' && message.type !== 'refused') {
+      throw new CodedError('MESSAGE_UNEXPECTED', `The server sent ${message.type} before welcome.`);
+    }
+    switch (message.type) {
+      case 'welcome':
+        return this.#onWelcome(message.data);
+      case 'ack':
+        return this.#onAck(message.data);
+      case 'refused':
+        return this.#onRefused(message.data);
+      case 'viewers':
+        return this.#listener.onViewers(message.data.viewerCount);
+      case 'stopped':
+        this.#recording.acknowledge(message.data.chunkCount);
+        this.close();
+        return this.#listener.onStopped();
+    }
+  }
+
+  #onWelcome({ nextSequence, windowBytes, viewerCount }: MessageData<'welcome'>): void {
+    const { durableCount, appendedCount } = this.#recording;
+    if (nextSequence < durableCount || nextSequence > appendedCount) {
+      throw new CodedError(
+        'RECORDING_NOT_FOUND',
+        `The server asks for chunk ${nextSequence}; this device keeps ${durableCount} to ${appendedCount - 1}.`,
+      );
+    }
+    this.#state = 'open';
+    this.#windowBytes = windowBytes;
+    this.#nextToSend = nextSequence;
+    clearTimeout(this.#deadline);
+    this.#listener.onWelcome();
+    this.#listener.onViewers(viewerCount);
+    void this.#pump();
+  }
+
+  #onAck({ received, durable }: MessageData<'ack'>): void {
+    if (durable > received || received > this.#nextToSend) {
+      throw new CodedError('MESSAGE_INVALID', `The server counts ${received} chunks; ${this.#nextToSend} were sent.`);
+    }
+    let isProgress = durable > this.#recording.durableCount;
+    while (this.#inFlight[0] && this.#inFlight[0].sequence < received) {
+      this.#inFlightBytes -= this.#inFlight.shift()?.bytes ?? 0;
+      isProgress = true;
+    }
+    this.#recording.acknowledge(durable);
+    if (!isProgress) return;
+    this.#watchProgress();
+    this.#listener.onProgress();
+    void this.#pump();
+  }
+
+  #onRefused(refusal: MessageData<'refused'>): void {
+    const error = fromErrorBody(refusal);
+    const isAboutChunks = error.code === 'CHUNK_SEQUENCE_GAP' || error.code === 'CHUNK_HASH_MISMATCH';
+    if (this.#state === 'connecting' || !isAboutChunks) return this.#fail(error);
+    this.#sendAgainFrom(refusal.expectedSequence, error);
+  }
+
+  /**
+   * Everything that was sent behind a refused chunk is refused too, as a gap. Those echoes come before any answer to
+   * what is sent now, and are counted, so that one refusal leads to one repetition.
+   */
+  #sendAgainFrom(sequence: number, error: CodedError): void {
+    const isEcho = error.code === 'CHUNK_SEQUENCE_GAP' && this.#refused.sequence === sequence;
+    if (isEcho && this.#refused.expectedEchoes > 0) {
+      this.#refused.expectedEchoes -= 1;
+      return;
+    }
+    const times = this.#refused.sequence === sequence ? this.#refused.times + 1 : 1;
+    const isKept = sequence >= this.#recording.durableCount && sequence < this.#nextToSend;
+    if (!isKept || times > this.#limits.maxRefusalsOfOneChunk) {
+      const message = `The server refuses chunk ${sequence} again and again: ${error.message}`;
+      throw new CodedError('SPOOL_FAILED', message, { cause: error });
+    }
+    const expectedEchoes = this.#nextToSend - 1 - sequence + (this.#isStopSent ? 1 : 0);
+    this.#refused = { sequence, times, expectedEchoes };
+    this.#nextToSend = sequence;
+    this.#inFlight = this.#inFlight.filter((sent) => sent.sequence < sequence);
+    this.#inFlightBytes = this.#inFlight.reduce((sum, { bytes }) => sum + bytes, 0);
+    this.#isStopSent = false;
+    void this.#pump();
+  }
+
+  /** Sends what may be sent now: chunks while the window has room, and `stop` behind the last one. Never rejects. */
+  async #pump(): Promise<void> {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      while (this.#state === 'open' && (await this.#sendNext()));
+    } catch (error) {
+      this.#fail(error instanceof CodedError ? error : unavailable('Cannot send a chunk.', error));
+    }
+    this.#isPumping = false;
+  }
+
+  /** Whether something was sent. */
+  async #sendNext(): Promise<boolean> {
+    const recording = this.#recording;
+    const sequence = this.#nextToSend;
+    if (sequence === recording.chunkCount && !this.#isStopSent) {
+      this.#isStopSent = true;
+      this.#watchProgress();
+      this.#send({ type: 'stop', data: { chunkCount: recording.chunkCount } });
+      return false;
+    }
+    const bytes = recording.frameBytes(sequence) - CHUNK_HEADER_BYTES;
+    const isRoom = this.#inFlightBytes === 0 || this.#inFlightBytes + bytes <= this.#windowBytes;
+    if (sequence >= recording.appendedCount || !isRoom) return false;
+    const frame = await recording.readFrame(sequence);
+    // While the disk was read, the connection may have ended or the relay may have asked for another chunk.
+    if (this.#state !== 'open' || sequence !== this.#nextToSend) return true;
+    if (this.#inFlight.length === 0) this.#watchProgress();
+    this.#nextToSend += 1;
+    this.#inFlight.push({ sequence, bytes });
+    this.#inFlightBytes += bytes;
+    this.#socket.send(frame);
+    return true;
+  }
+
+  /** As long as the relay owes an answer, it must not be silent for too long. */
+  #watchProgress(): void {
+    clearTimeout(this.#deadline);
+    if (this.#inFlight.length === 0 && !this.#isStopSent) return;
+    this.#deadline = this.#startDeadline(this.#limits.ackTimeoutMs, 'did not confirm what was sent');
+  }
+
+  #startDeadline(timeoutMs: number, what: string): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.#fail(new CodedError('TIMEOUT', `The server ${what} within ${timeoutMs} ms.`));
+    }, timeoutMs);
+  }
+
+  #ping(): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    if (!this.#isAlive) return this.#fail(new CodedError('TIMEOUT', 'The server does not answer any more.'));
+    this.#isAlive = false;
+    this.#socket.ping();
+  }
+
+  #send(message: MessageFromPublisher): void {
+    this.#socket.send(encodeMessage(INGEST_FROM_PUBLISHER, message));
+  }
+
+  #fail(error: CodedError): void {
+    if (this.#state === 'over') return;
+    this.close();
+    this.#listener.onFailed(error);
+  }
+}
+
+/** The relay closes with `CODE: message`; a network that fails closes with nothing. */
+function errorOfClose(closeCode: number, reason: string): CodedError {
+  const [code, ...words] = reason.split(': ');
+  if (isErrorCode(code)) return new CodedError(code, words.join(': '));
+  return unavailable(`The connection to the server was closed (${closeCode}).`);
+}
+
+function unavailable(message: string, cause?: unknown): CodedError {
+  return new CodedError('UNAVAILABLE', message, { cause });
+}

@@ -1,0 +1,149 @@
+/**
+ * One run of the recorder, which is one epoch: its slices, in order and to the last one, handed to the main process.
+ * It is never restarted for a viewer; while somebody watches it only flushes more often.
+ */
+import { CodedError, type EpochStart } from '@proofcast/shared';
+import { RECORDER } from './config.ts';
+
+/** Where the recorder delivers to. Calls are made one after the other, each after the one before has resolved. */
+export interface ChunkSink {
+  beginEpoch(start: EpochStart): Promise<void>;
+  appendSlice(bytes: Uint8Array, captureTimeUs: number): Promise<void>;
+  appendEvent(type: 'capture-stalled' | 'capture-resumed'): Promise<void>;
+}
+
+/** Chromium's option that TypeScript's DOM does not know (W3C MediaStream Recording, 2.3). */
+interface KeyFrameOptions extends MediaRecorderOptions {
+  videoKeyFrameIntervalDuration: number;
+}
+
+export class ChunkRecorder {
+  readonly #recorder: MediaRecorder;
+  readonly #sink: ChunkSink;
+  readonly #onFailed: (error: CodedError) => void;
+  readonly #watchdog: number;
+  readonly #stopped: Promise<void>;
+  #flushes: number | undefined;
+  #deliveries: Promise<void> = Promise.resolve();
+  #pendingBytes = 0;
+  #lastDataAtMs = performance.now();
+  #isStalled = false;
+  #failure: CodedError | undefined;
+
+  /** Starts to record. `onFailed` is called once, when nothing more can be recorded or delivered. */
+  constructor(options: {
+    track: MediaStreamTrack;
+    sourceName: string;
+    sink: ChunkSink;
+    onFailed: (error: CodedError) => void;
+  }) {
+    const { track, sourceName, sink, onFailed } = options;
+    this.#sink = sink;
+    this.#onFailed = onFailed;
+    const recorderOptions: KeyFrameOptions = {
+      mimeType: RECORDER.mimeType,
+      videoBitsPerSecond: RECORDER.videoBitsPerSecond,
+      videoKeyFrameIntervalDuration: RECORDER.keyFrameIntervalMs,
+    };
+    const recorder = new MediaRecorder(new MediaStream([track]), recorderOptions);
+    this.#recorder = recorder;
+    this.#stopped = new Promise((resolve) => recorder.addEventListener('stop', () => resolve(), { once: true }));
+    recorder.addEventListener('start', () => this.#beginEpoch(track, sourceName), { once: true });
+    recorder.addEventListener('dataavailable', ({ data }) => this.#take(data));
+    recorder.addEventListener('error', (event) => {
+      const cause: unknown = 'error' in event ? event.error : event;
+      this.#fail(new CodedError('MEDIA_UNSUPPORTED', 'The recorder failed.', { cause }));
+    });
+    recorder.start(RECORDER.sliceMs);
+    this.#watchdog = window.setInterval(() => this.#watchOutput(), 1_000);
+  }
+
+  /** While somebody watches through the relay, slices come several times a second. */
+  setWatched(isWatched: boolean): void {
+    if (isWatched === (this.#flushes !== undefined)) return;
+    window.clearInterval(this.#flushes);
+    this.#flushes = isWatched ? window.setInterval(() => this.#flush(), RECORDER.watchedSliceMs) : undefined;
+  }
+
+  /** Resolves when the last slice has been delivered, or cannot be. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopRecorder();
+    // The last slice comes with the recorder inactive already, and the stop event after it.
+    await this.#stopped;
+    await this.#deliveries;
+  }
+
+  #beginEpoch(track: MediaStreamTrack, sourceName: string): void {
+    const { width = 1, height = 1 } = track.getSettings();
+    const start: EpochStart = {
+      mimeType: this.#recorder.mimeType,
+      startedAtUs: nowUs(),
+      sourceName: sourceName.slice(0, 200),
+      widthPx: Math.round(width),
+      heightPx: Math.round(height),
+      hasAudio: false,
+    };
+    this.#deliver(() => this.#sink.beginEpoch(start));
+  }
+
+  #take(data: Blob): void {
+    if (data.size === 0 || this.#failure) return;
+    this.#lastDataAtMs = performance.now();
+    if (this.#isStalled) this.#setStalled(false);
+    const captureTimeUs = nowUs();
+    this.#pendingBytes += data.size;
+    if (this.#pendingBytes > RECORDER.maxPendingBytes) {
+      const message = `The disk of this machine is too slow: ${this.#pendingBytes} bytes wait for it.`;
+      return this.#fail(new CodedError('SPOOL_FAILED', message));
+    }
+    this.#deliver(async () => {
+      await this.#sink.appendSlice(new Uint8Array(await data.arrayBuffer()), captureTimeUs);
+      this.#pendingBytes -= data.size;
+    });
+  }
+
+  /** One delivery after the other; after a failure there are no more. */
+  #deliver(deliver: () => Promise<void>): void {
+    this.#deliveries = this.#deliveries.then(async () => {
+      if (this.#failure) return;
+      try {
+        await deliver();
+      } catch (error) {
+        const isCoded = error instanceof CodedError;
+        this.#fail(isCoded ? error : new CodedError('INTERNAL', 'A slice was lost on its way.', { cause: error }));
+      }
+    });
+  }
+
+  #fail(error: CodedError): void {
+    if (this.#failure) return;
+    this.#failure = error;
+    this.#stopRecorder();
+    this.#onFailed(error);
+  }
+
+  #stopRecorder(): void {
+    window.clearInterval(this.#watchdog);
+    this.setWatched(false);
+    if (this.#recorder.state !== 'inactive') this.#recorder.stop();
+  }
+
+  #flush(): void {
+    if (this.#recorder.state === 'recording') this.#recorder.requestData();
+  }
+
+  /** A track without frames stalls the recorder silently: its state goes on saying "recording". */
+  #watchOutput(): void {
+    const silentMs = performance.now() - this.#lastDataAtMs;
+    if (!this.#isStalled && silentMs > RECORDER.stallAfterMs) this.#setStalled(true);
+  }
+
+  #setStalled(isStalled: boolean): void {
+    this.#isStalled = isStalled;
+    this.#deliver(() => this.#sink.appendEvent(isStalled ? 'capture-stalled' : 'capture-resumed'));
+  }
+}
+
+function nowUs(): number {
+  return Date.now() * 1000;
+}

@@ -1,0 +1,43 @@
+/** Named limits of the renderer: capture, recorder and the path to the SFU. */
+import { DEFAULT_RECONNECT_LIMITS } from '@proofcast/shared';
+
+export const CAPTURE = {
+  /** Larger screens are scaled down; text stays readable and the encoders stay affordable. */
+  maxWidthPx: 1920,
+  maxHeightPx: 1200,
+  maxFrameRate: 30,
+  /** The person sees what is captured without paying for a second full picture. */
+  previewFrameRate: 5,
+  previewWidthPx: 960,
+} as const;
+
+export const RECORDER = {
+  /** VP8: recorded and played by every browser with MediaSource, and the cheapest to encode. */
+  mimeType: 'video/webm;codecs=vp8',
+  videoBitsPerSecond: 2_500_000,
+  sliceMs: 2_000,
+  /** Milliseconds between keyframes; with it every slice can be joined by a viewer. */
+  keyFrameIntervalMs: 2_000,
+  /** While somebody watches through the relay. */
+  watchedSliceMs: 250,
+  /** A recorder that is silent for this long has stalled: even a still screen yields a frame a second. */
+  stallAfterMs: 7_000,
+  /** Slices that wait for the disk of this machine. */
+  maxPendingBytes: 48 * 1024 * 1024,
+} as const;
+
+/** Between two attempts to record again after the recording path failed in a way that may pass. */
+export const RECORDING_RETRY = { initialDelayMs: 1_000, maxDelayMs: 30_000 } as const;
+
+export const SFU = {
+  reconnect: DEFAULT_RECONNECT_LIMITS,
+  requestTimeoutMs: 10_000,
+  maxBitrate: 3_500_000,
+  startBitrateKbps: 2_000,
+  /** ICE often recovers by itself from a short break. */
+  disconnectedToleranceMs: 3_000,
+  /** From an ICE restart, or from the first offer, to a connection; after it everything is built anew. */
+  connectTimeoutMs: 10_000,
+  /** Between two attempts to get newer tokens. */
+  renewRetryMs: 15_000,
+} as const;

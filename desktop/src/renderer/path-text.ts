@@ -1,0 +1,74 @@
+/** What the state of each path is called, and how it looks: words, colour and shape always together. */
+import type { CodedError } from '@proofcast/shared';
+import type { RecordingPath } from '../ipc.ts';
+import type { LivePath } from './sfu-publisher.ts';
+import { sizeText } from './size-text.ts';
+import { clockText } from './time-text.ts';
+
+/** Each has a shape and a colour of its own; see StateMark.vue. */
+export type Mark = 'idle' | 'busy' | 'good' | 'done' | 'warning' | 'error';
+
+export interface PathText {
+  readonly mark: Mark;
+  readonly title: string;
+  readonly detail: string;
+}
+
+export function liveText(path: LivePath, nowMs: number): PathText {
+  switch (path.kind) {
+    case 'idle':
+      return { mark: 'idle', title: 'Off', detail: 'Nothing is sent.' };
+    case 'connecting':
+      return { mark: 'busy', title: 'Connecting', detail: 'Looking for the live server.' };
+    case 'live':
+      return { mark: 'good', title: 'Live', detail: watchersText(path.viewerCount) };
+    case 'reconnecting':
+      return {
+        mark: 'warning',
+        title: `Reconnecting for ${clockText(nowMs - path.sinceMs)}`,
+        detail: path.reason.message,
+      };
+    case 'unavailable':
+      return {
+        mark: 'error',
+        title: path.reason.code === 'STREAM_TAKEN' ? 'Taken over' : 'Unavailable',
+        detail: path.reason.message,
+      };
+  }
+}
+
+/** `failure`: why nothing is recorded at the moment, as far as this process knows. */
+export function recordingText(path: RecordingPath, failure: CodedError | null, nowMs: number): PathText {
+  if (failure && path.kind !== 'failed') return { mark: 'error', title: 'Not recording', detail: failure.message };
+  switch (path.kind) {
+    case 'idle':
+      return { mark: 'idle', title: 'Off', detail: 'Nothing is recorded.' };
+    case 'waiting':
+      return { mark: 'busy', title: 'Recording', detail: `An earlier recording is uploaded first. ${backlogText(path)}` };
+    case 'connecting':
+      return { mark: 'busy', title: 'Connecting', detail: backlogText(path) };
+    case 'uploading':
+      return { mark: 'good', title: 'Recording', detail: backlogText(path) };
+    case 'reconnecting':
+      return {
+        mark: 'warning',
+        title: `Reconnecting for ${clockText(nowMs - path.sinceMs)}`,
+        detail: `${path.reason.message} ${backlogText(path)}`,
+      };
+    case 'finishing':
+      return { mark: 'busy', title: 'Finishing', detail: backlogText(path) };
+    case 'finished':
+      return { mark: 'done', title: 'Finished', detail: `All ${sizeText(path.durableBytes)} are safe on the server.` };
+    case 'failed':
+      return { mark: 'error', title: 'Not accepted', detail: path.reason.message };
+  }
+}
+
+export function watchersText(count: number): string {
+  if (count === 0) return 'Nobody is watching.';
+  return count === 1 ? '1 person is watching.' : `${count} people are watching.`;
+}
+
+function backlogText({ backlogBytes, durableBytes }: { backlogBytes: number; durableBytes: number }): string {
+  return `${sizeText(durableBytes)} safe on the server, ${sizeText(backlogBytes)} kept here until they are.`;
+}

@@ -1,0 +1,53 @@
+/** The state of the app for the views: what the main process says, and the session of this page. */
+import { CodedError, toCodedError } from '@proofcast/shared';
+import { onUnmounted, readonly, shallowRef, type Ref } from 'vue';
+import type { DesktopState, ScreenSource } from '../ipc.ts';
+import { ask, onEvent } from './main-process.ts';
+import { PublishSession, type SessionState } from './publish-session.ts';
+
+export interface SharingModel {
+  /** Null until the main process has answered. */
+  readonly desktop: Readonly<Ref<DesktopState | null>>;
+  readonly session: Readonly<Ref<SessionState>>;
+  /** Why the main process does not answer at all. */
+  readonly error: Readonly<Ref<CodedError | null>>;
+  start(source: ScreenSource): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** To be called once, by the shell. */
+export function useSharing(): SharingModel {
+  const desktop = shallowRef<DesktopState | null>(null);
+  const error = shallowRef<CodedError | null>(null);
+  const sessionState = shallowRef<SessionState>({ kind: 'idle', error: null });
+  const session = new PublishSession((state) => {
+    sessionState.value = state;
+  });
+  const accept = (state: DesktopState) => {
+    desktop.value = state;
+    session.setWatched(state.relayViewerCount > 0);
+  };
+  const subscriptions = [
+    onEvent('stateChanged', accept),
+    onEvent('stopRequested', () => void session.stop()),
+  ];
+  onUnmounted(() => subscriptions.forEach((unsubscribe) => unsubscribe()));
+
+  const open = async () => {
+    try {
+      // A page that was loaded anew shares nothing, whatever the one before it did.
+      await ask('endSharing', {});
+      accept(await ask('readState', {}));
+    } catch (cause) {
+      error.value = toCodedError(cause);
+    }
+  };
+  void open();
+  return {
+    desktop: readonly(desktop),
+    session: readonly(sessionState) as Readonly<Ref<SessionState>>,
+    error: readonly(error) as Readonly<Ref<CodedError | null>>,
+    start: (source) => session.start(source),
+    stop: () => session.stop(),
+  };
+}

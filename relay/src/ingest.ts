@@ -1,0 +1,350 @@
+/**
+ * The publisher's side of the relay: one websocket that uploads one recording. Owns the conversation (hello, chunks,
+ * acknowledgements, refusals, stop); what a chunk means is the recording's. Rules I2–I16 in docs/protocol.md.
+ */
+import { hash } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { RawData, WebSocket } from 'ws';
+import {
+  bytesEqual,
+  chainInput,
+  CodedError,
+  decodeChunk,
+  encodeChunkHead,
+  encodeMessage,
+  INGEST_FROM_PUBLISHER,
+  INGEST_FROM_RELAY,
+  MAX_CHUNK_PAYLOAD_BYTES,
+  parseMessage,
+  RELAY_PROTOCOL_VERSION,
+  toCloseReason,
+  toCodedError,
+  type Chunk,
+  type DevicePrincipal,
+  type MessageFromPublisher,
+  type MessageToPublisher,
+} from '@proofcast/shared';
+import { keepAlive } from './heartbeat.ts';
+import type { LiveRecording, Publisher } from './live-recording.ts';
+import type { LiveStream } from './live-stream.ts';
+import type { LiveStreams } from './live-streams.ts';
+import type { MediaClock } from './media-clock.ts';
+import type { MediaLimits } from './media-limits.ts';
+
+/** Control messages are a few hundred bytes. */
+const MAX_TEXT_BYTES = 16 * 1024;
+/** RFC 6455, 7.4.1. */
+const NORMAL_CLOSURE = 1000;
+
+export interface IngestOptions {
+  readonly socket: WebSocket;
+  readonly device: DevicePrincipal;
+  readonly streams: LiveStreams;
+  readonly clock: MediaClock;
+  readonly limits: MediaLimits;
+  readonly log: Logger;
+  readonly onClosed: () => void;
+}
+
+type State =
+  | { readonly kind: 'awaiting-hello'; readonly cancelTimeout: () => void }
+  /** Something takes time; what arrives meanwhile waits in the inbox. */
+  | { readonly kind: 'busy'; readonly recording: LiveRecording | null }
+  | { readonly kind: 'publishing'; readonly stream: LiveStream; readonly recording: LiveRecording }
+  | { readonly kind: 'closed' };
+
+interface Incoming {
+  readonly data: Buffer;
+  readonly isBinary: boolean;
+}
+
+export class IngestConnection implements Publisher {
+  readonly #options: IngestOptions;
+  readonly #socket: WebSocket;
+  readonly #stopHeartbeat: () => void;
+  #state: State;
+  readonly #inbox: Incoming[] = [];
+  #consecutiveRefusals = 0;
+  #isAckScheduled = false;
+
+  /** Must be called in the handler of the upgrade itself, or the first message is lost. */
+  constructor(options: IngestOptions) {
+    const { socket, clock, limits } = options;
+    this.#options = options;
+    this.#socket = socket;
+    const cancelTimeout = clock.schedule(
+      () => this.close(new CodedError('TIMEOUT', `No hello within ${limits.helloTimeoutMs} ms.`)),
+      limits.helloTimeoutMs,
+    );
+    this.#state = { kind: 'awaiting-hello', cancelTimeout };
+    this.#stopHeartbeat = keepAlive(socket, clock, limits);
+    socket.on('message', (data, isBinary) => this.#receive({ data: toBuffer(data), isBinary }));
+    socket.on('error', (error) =>
+      options.log.info({ ...this.#ids, err: error }, 'a publisher socket failed'),
+    );
+    socket.on('close', () => this.#onSocketClosed());
+  }
+
+  get device(): DevicePrincipal {
+    return this.#options.device;
+  }
+
+  onDurable(): void {
+    this.#acknowledge();
+    if (this.#state.kind === 'publishing') this.#resumeReading(this.#state.recording);
+  }
+
+  onViewers(viewerCount: number): void {
+    // Before that, `welcome` will tell it.
+    if (this.#state.kind === 'publishing') this.#send({ type: 'viewers', data: { viewerCount } });
+  }
+
+  /** Ends the connection with a coded reason. Idempotent. */
+  close(error: CodedError): void {
+    if (this.#state.kind === 'closed') return;
+    this.#leave();
+    this.#socket.close(error.closeCode, toCloseReason(error));
+  }
+
+  #receive(incoming: Incoming): void {
+    if (this.#state.kind === 'closed') return;
+    if (this.#state.kind === 'busy') {
+      this.#inbox.push(incoming);
+      this.#socket.pause();
+      return;
+    }
+    try {
+      if (incoming.isBinary) this.#onFrame(incoming.data);
+      else this.#onText(incoming.data);
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  /** Takes up what came while something else was being done. */
+  #continue(state: State): void {
+    this.#state = state;
+    while (this.#inbox.length > 0 && this.#isListening) this.#receive(this.#inbox.shift() as Incoming);
+    if (this.#isListening && this.#socket.isPaused) this.#socket.resume();
+  }
+
+  get #isListening(): boolean {
+    return this.#state.kind !== 'busy' && this.#state.kind !== 'closed';
+  }
+
+  #onText(data: Buffer): void {
+    if (data.length > MAX_TEXT_BYTES) {
+      throw new CodedError('MESSAGE_TOO_LARGE', `A message has at most ${MAX_TEXT_BYTES} bytes.`);
+    }
+    const message = parseMessage(INGEST_FROM_PUBLISHER, data.toString('utf8'));
+    switch (message.type) {
+      case 'hello':
+        return this.#onHello(message.data);
+      case 'stop':
+        return this.#onStop(message.data.chunkCount);
+    }
+  }
+
+  #onHello(hello: (MessageFromPublisher & { type: 'hello' })['data']): void {
+    if (this.#state.kind !== 'awaiting-hello')
+      throw unexpected('hello', 'a recording is being uploaded already');
+    if (hello.protocol !== RELAY_PROTOCOL_VERSION) {
+      const error = new CodedError(
+        'PROTOCOL_UNSUPPORTED',
+        `The relay speaks version ${RELAY_PROTOCOL_VERSION} of the protocol, not ${hello.protocol}.`,
+        { details: { supported: RELAY_PROTOCOL_VERSION } },
+      );
+      return this.#turnAway(error);
+    }
+    this.#state.cancelTimeout();
+    this.#state = { kind: 'busy', recording: null };
+    const { streams, device, clock } = this.#options;
+    const { recordingId, startedAtUs } = hello;
+    const publisherClockOffsetUs = clock.nowMs() * 1000 - hello.sentAtUs;
+    streams
+      .open({ device, recordingId, startedAtUs, publisherClockOffsetUs, publisher: this })
+      .then(({ stream, recording }) => this.#welcome(stream, recording))
+      .catch((error: unknown) => this.#turnAway(error));
+  }
+
+  #welcome(stream: LiveStream, recording: LiveRecording): void {
+    if (this.#state.kind === 'closed') return recording.detach(this);
+    const { limits, clock, log } = this.#options;
+    const { recordingId } = recording.identity;
+    log.info({ ...this.#ids, recordingId, nextSequence: recording.nextSequence }, 'a publisher is welcome');
+    this.#send({
+      type: 'welcome',
+      data: {
+        recordingId,
+        nextSequence: recording.nextSequence,
+        epoch: recording.epoch?.number ?? null,
+        maxPayloadBytes: MAX_CHUNK_PAYLOAD_BYTES,
+        windowBytes: limits.windowBytes,
+        viewerCount: recording.viewerCount,
+        sentAtUs: clock.nowMs() * 1000,
+      },
+    });
+    this.#continue({ kind: 'publishing', stream, recording });
+    this.#acknowledge();
+  }
+
+  #onFrame(frame: Buffer): void {
+    if (this.#state.kind !== 'publishing') throw unexpected('a chunk', 'hello comes first');
+    const { recording } = this.#state;
+    const chunk = decodeChunk(frame);
+    const expectedSequence = recording.nextSequence;
+    if (chunk.sequence > expectedSequence) {
+      throw new CodedError(
+        'CHUNK_SEQUENCE_GAP',
+        `Cannot accept chunk ${chunk.sequence}: expected ${expectedSequence}.`,
+        { details: { expected: expectedSequence } },
+      );
+    }
+    if (chunk.sequence === expectedSequence) {
+      checkHashes(chunk, recording.chain);
+      recording.accept(chunk, this.#options.clock.nowMs() * 1000);
+      this.#consecutiveRefusals = 0;
+      if (recording.undurableBytes > this.#options.limits.maxUndurableBytes) this.#socket.pause();
+    }
+    this.#acknowledge();
+  }
+
+  #onStop(chunkCount: number): void {
+    if (this.#state.kind !== 'publishing') throw unexpected('stop', 'hello comes first');
+    const { stream, recording } = this.#state;
+    if (chunkCount !== recording.nextSequence) {
+      throw new CodedError(
+        'CHUNK_SEQUENCE_GAP',
+        `Cannot stop after ${chunkCount} chunks: the relay has ${recording.nextSequence}.`,
+        { details: { expected: recording.nextSequence } },
+      );
+    }
+    this.#state = { kind: 'busy', recording };
+    const farewell = new CodedError('STREAM_OFFLINE', 'The publisher stopped sharing.');
+    stream
+      .end(recording, 'stopped', farewell)
+      .then(() => this.#farewell(recording, chunkCount))
+      .catch((error: unknown) => this.#turnAway(error));
+  }
+
+  #farewell({ identity: { recordingId } }: LiveRecording, chunkCount: number): void {
+    this.#send({ type: 'ack', data: { received: chunkCount, durable: chunkCount } });
+    this.#send({ type: 'stopped', data: { recordingId, chunkCount } });
+    this.#options.log.info({ ...this.#ids, recordingId, chunkCount }, 'a publisher stopped');
+    this.#leave();
+    this.#socket.close(NORMAL_CLOSURE, 'stopped');
+  }
+
+  /** One acknowledgement for all that happens in one turn of the event loop. */
+  #acknowledge(): void {
+    if (this.#isAckScheduled) return;
+    this.#isAckScheduled = true;
+    setImmediate(() => {
+      this.#isAckScheduled = false;
+      if (this.#state.kind !== 'publishing') return;
+      const { nextSequence, durableCount } = this.#state.recording;
+      this.#send({ type: 'ack', data: { received: nextSequence, durable: durableCount } });
+    });
+  }
+
+  #resumeReading({ undurableBytes }: LiveRecording): void {
+    if (this.#socket.isPaused && undurableBytes <= this.#options.limits.maxUndurableBytes / 2) {
+      this.#socket.resume();
+    }
+  }
+
+  /** Tells what was not accepted; the connection goes on, unless nothing else ever comes. */
+  #refuse(error: unknown): void {
+    const coded = this.#toTold(error);
+    this.#consecutiveRefusals += 1;
+    this.#sendRefusal(coded);
+    if (
+      coded.code === 'STORAGE_FAILED' ||
+      this.#consecutiveRefusals >= this.#options.limits.maxConsecutiveRefusals
+    ) {
+      this.close(coded);
+    }
+  }
+
+  /** Tells why the conversation cannot go on, and ends it. */
+  #turnAway(error: unknown): void {
+    if (this.#state.kind === 'closed') return;
+    const coded = this.#toTold(error);
+    this.#options.log.info(
+      { ...this.#ids, code: coded.code, reason: coded.message },
+      'a publisher was turned away',
+    );
+    this.#sendRefusal(coded);
+    this.close(coded);
+  }
+
+  #sendRefusal(error: CodedError): void {
+    const expectedSequence = this.#recording?.nextSequence ?? 0;
+    this.#send({ type: 'refused', data: { ...error.toBody(), expectedSequence } });
+  }
+
+  #toTold(error: unknown): CodedError {
+    if (!(error instanceof CodedError)) {
+      this.#options.log.error({ ...this.#ids, err: error }, 'cannot serve a publisher');
+    }
+    return toCodedError(error);
+  }
+
+  #onSocketClosed(): void {
+    if (this.#state.kind !== 'closed') this.#leave();
+    this.#options.onClosed();
+  }
+
+  /** From here on nothing is taken; the recording waits for another connection. */
+  #leave(): void {
+    if (this.#state.kind === 'awaiting-hello') this.#state.cancelTimeout();
+    const recording = this.#recording;
+    this.#state = { kind: 'closed' };
+    this.#inbox.length = 0;
+    this.#stopHeartbeat();
+    recording?.detach(this);
+    // A paused socket would never see the answer to its close frame.
+    if (this.#socket.isPaused) this.#socket.resume();
+  }
+
+  get #recording(): LiveRecording | null {
+    return this.#state.kind === 'busy' || this.#state.kind === 'publishing' ? this.#state.recording : null;
+  }
+
+  get #ids(): { deviceId: string; streamId: string } {
+    const { deviceId, streamId } = this.#options.device;
+    return { deviceId, streamId };
+  }
+
+  #send(message: MessageToPublisher): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#socket.send(encodeMessage(INGEST_FROM_RELAY, message));
+  }
+}
+
+/** [I6], [C2] */
+function checkHashes(chunk: Chunk, chainBefore: Uint8Array): void {
+  if (!bytesEqual(hash('sha256', chunk.payload, 'buffer'), chunk.sha256)) {
+    throw new CodedError(
+      'CHUNK_HASH_MISMATCH',
+      `The payload of chunk ${chunk.sequence} does not have the SHA-256 in its frame; send it again.`,
+    );
+  }
+  const head = encodeChunkHead({ ...chunk, payloadBytes: chunk.payload.length });
+  if (!bytesEqual(hash('sha256', chainInput(chainBefore, head, chunk.sha256), 'buffer'), chunk.chain)) {
+    throw new CodedError(
+      'CHUNK_CHAIN_MISMATCH',
+      `The chain value of chunk ${chunk.sequence} does not follow from the chunk before.`,
+    );
+  }
+}
+
+function unexpected(what: string, because: string): CodedError {
+  return new CodedError('MESSAGE_UNEXPECTED', `Cannot accept ${what}: ${because}.`);
+}
+
+/** The default binary type of ws gives a Buffer for every message. */
+function toBuffer(data: RawData): Buffer {
+  if (Buffer.isBuffer(data)) return data;
+  return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
+}

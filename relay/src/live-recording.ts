@@ -1,0 +1,286 @@
+/**
+ * One recording that is being made: its journal, what is known of it, its publisher or the wait for one, its readers.
+ * Leaves the protocols to ingest and fallback, and what happens after the end to its owner.
+ */
+import type { Logger } from 'pino';
+import { CodedError, type Chunk, type Id, type RecordingEvent } from '@proofcast/shared';
+import type { Journal } from './journal/journal.ts';
+import type { EndReason, RecordingIdentity } from './journal/journal-start.ts';
+import type { MediaClock } from './media-clock.ts';
+import { Outbox, type OutboxLimits, type OutboxSink, type OutboxSource } from './outbox.ts';
+import type { ChunkEntry, KeyPoint, OpenEpoch, RecordingIndex } from './recording/recording-index.ts';
+
+/** What a recording asks of the connection that feeds it. */
+export interface Publisher {
+  /** More chunks are durable than before. */
+  onDurable(): void;
+  onViewers(viewerCount: number): void;
+  /** Ends the connection; the recording has let go of it already. */
+  close(error: CodedError): void;
+}
+
+/** Who is told what happens to a recording. */
+export interface RecordingOwner {
+  /** Its state, its viewers or what is captured has changed. */
+  onChanged(recording: LiveRecording): void;
+  onEvent(recording: LiveRecording, event: RecordingEvent): void;
+  /** No publisher came back in time. */
+  onGraceOver(recording: LiveRecording): void;
+}
+
+export type LiveRecordingState =
+  | { readonly kind: 'attached'; readonly publisher: Publisher; readonly sinceMs: number }
+  | { readonly kind: 'waiting'; readonly sinceMs: number; readonly cancelGrace: () => void }
+  | { readonly kind: 'ending'; readonly sinceMs: number }
+  | { readonly kind: 'closed'; readonly sinceMs: number };
+
+export interface LiveRecordingOptions {
+  readonly journal: Journal;
+  readonly index: RecordingIndex;
+  readonly owner: RecordingOwner;
+  readonly clock: MediaClock;
+  readonly graceMs: number;
+  readonly limits: OutboxLimits;
+  readonly log: Logger;
+  /** Since when there is no publisher. */
+  readonly waitingSinceMs: number;
+  readonly publisherClockOffsetUs: number;
+}
+
+export class LiveRecording implements OutboxSource {
+  readonly #options: LiveRecordingOptions;
+  readonly #journal: Journal;
+  readonly #index: RecordingIndex;
+  readonly #readers = new Set<Outbox>();
+  #state: LiveRecordingState;
+  #publisherClockOffsetUs: number;
+  #stalledSinceMs: number | null;
+
+  /** Begins without a publisher, so that one that never comes ends it too. */
+  constructor(options: LiveRecordingOptions) {
+    this.#options = options;
+    this.#journal = options.journal;
+    this.#index = options.index;
+    this.#publisherClockOffsetUs = options.publisherClockOffsetUs;
+    this.#stalledSinceMs = options.index.isStalled ? options.waitingSinceMs : null;
+    this.#state = this.#waitForPublisher(options.waitingSinceMs);
+    this.#journal.events = {
+      onDurable: () => {
+        if (this.#state.kind === 'attached') this.#state.publisher.onDurable();
+      },
+      onContinued: (segment, cause) => {
+        const { recordingId } = this.identity;
+        options.log.error(
+          { recordingId, segment, err: cause },
+          'a journal file failed; a new one continues it',
+        );
+      },
+      onFailed: (error) => this.#onJournalFailed(error),
+    };
+  }
+
+  get identity(): RecordingIdentity {
+    return this.#journal.identity;
+  }
+
+  get state(): LiveRecordingState {
+    return this.#state;
+  }
+
+  /** When the publisher said that its capture delivers nothing; null while it does. */
+  get stalledSinceMs(): number | null {
+    return this.#stalledSinceMs;
+  }
+
+  /** False once the disk refused: the recording then has to be recovered from its files. */
+  get isUsable(): boolean {
+    return this.#journal.isOpen;
+  }
+
+  get durableCount(): number {
+    return this.#journal.durableCount;
+  }
+
+  get undurableBytes(): number {
+    return this.#journal.undurableBytes;
+  }
+
+  /** Chain value of the newest chunk. */
+  get chain(): Uint8Array {
+    return this.#index.chain;
+  }
+
+  /** Relay's clock minus publisher's clock, microseconds. */
+  get publisherClockOffsetUs(): number {
+    return this.#publisherClockOffsetUs;
+  }
+
+  get viewerCount(): number {
+    return this.#readers.size;
+  }
+
+  get nextSequence(): number {
+    return this.#index.nextSequence;
+  }
+
+  get epoch(): OpenEpoch | null {
+    return this.#index.epoch;
+  }
+
+  get newestKey(): KeyPoint | null {
+    return this.#index.newestKey;
+  }
+
+  entry(sequence: number): ChunkEntry | null {
+    return this.#index.entry(sequence);
+  }
+
+  read(entry: ChunkEntry): Promise<Uint8Array> {
+    return this.#journal.readPayload(entry.stored);
+  }
+
+  /** Throws `RECORDING_SEALED` when the recording has been ended meanwhile. */
+  attach(publisher: Publisher, publisherClockOffsetUs: number): void {
+    const { recordingId } = this.identity;
+    if (this.#state.kind === 'ending' || this.#state.kind === 'closed') {
+      throw recordingSealed(recordingId, this.nextSequence);
+    }
+    this.detachAnybody(
+      new CodedError('STREAM_TAKEN', 'A newer connection of the device took over the stream.'),
+    );
+    if (this.#state.kind === 'waiting') this.#state.cancelGrace();
+    this.#publisherClockOffsetUs = publisherClockOffsetUs;
+    this.#state = { kind: 'attached', publisher, sinceMs: this.#options.clock.nowMs() };
+    this.#options.owner.onChanged(this);
+  }
+
+  /** The connection of `publisher` is lost. Nothing happens when another one has taken over. */
+  detach(publisher: Publisher): void {
+    if (this.#state.kind !== 'attached' || this.#state.publisher !== publisher) return;
+    this.#state = this.#waitForPublisher(this.#options.clock.nowMs());
+    this.#options.owner.onChanged(this);
+  }
+
+  /** Lets go of the publisher, whoever it is, and closes it with `error`. */
+  detachAnybody(error: CodedError): void {
+    if (this.#state.kind !== 'attached') return;
+    const { publisher } = this.#state;
+    this.detach(publisher);
+    publisher.close(error);
+  }
+
+  /**
+   * Takes a chunk whose number, hash and chain are right. Throws as `RecordingIndex.check` does, and `STORAGE_FAILED`
+   * when the journal is closed; nothing was taken then.
+   */
+  accept(chunk: Chunk, receivedAtUs: number): void {
+    const checked = this.#index.check(chunk);
+    const entry = checked.store(this.#journal.append({ ...chunk, receivedAtUs }));
+    for (const reader of this.#readers) reader.offer(entry, chunk.payload);
+    if (checked.event !== null) this.#onEvent(checked.event);
+  }
+
+  /** Adds a reader that sends to `sink`, until `removeReader` or the end. */
+  addReader(sink: OutboxSink): Outbox {
+    const reader: Outbox = new Outbox({
+      source: this,
+      sink,
+      limits: this.#options.limits,
+      nowMs: () => this.#options.clock.nowMs(),
+      onEnded: () => this.removeReader(reader),
+    });
+    this.#readers.add(reader);
+    reader.start();
+    this.#onReaders();
+    return reader;
+  }
+
+  /** Idempotent. */
+  removeReader(reader: Outbox): void {
+    reader.close();
+    if (this.#readers.delete(reader)) this.#onReaders();
+  }
+
+  /** Ends all readers; the recording goes on. */
+  dismissReaders(farewell: CodedError): void {
+    const readers = [...this.#readers];
+    this.#readers.clear();
+    for (const reader of readers) reader.end(farewell);
+    if (readers.length > 0) this.#onReaders();
+  }
+
+  /**
+   * Ends the recording: makes all of it durable, writes why, and closes its files. Viewers are told `farewell`.
+   * A publisher that is still attached is left to the caller. Throws `STORAGE_FAILED`; the recording then waits for
+   * a publisher again.
+   */
+  async end(reason: EndReason, farewell: CodedError): Promise<void> {
+    const { clock } = this.#options;
+    const sinceMs = this.#state.sinceMs;
+    if (this.#state.kind === 'ending' || this.#state.kind === 'closed') {
+      throw recordingSealed(this.identity.recordingId, this.nextSequence);
+    }
+    if (this.#state.kind === 'waiting') this.#state.cancelGrace();
+    this.#state = { kind: 'ending', sinceMs: this.#state.kind === 'waiting' ? sinceMs : clock.nowMs() };
+    try {
+      await this.#journal.end(reason, clock.nowMs() * 1000);
+    } catch (error) {
+      if (this.#isEnding) this.#state = this.#waitForPublisher(clock.nowMs());
+      throw error;
+    }
+    await this.close(farewell);
+  }
+
+  /** Lets go of everything; the journal stays as it is and can be recovered. Idempotent. */
+  async close(farewell: CodedError): Promise<void> {
+    const { sinceMs } = this.#state;
+    this.detachAnybody(farewell);
+    if (this.#state.kind === 'waiting') this.#state.cancelGrace();
+    this.#state = { kind: 'closed', sinceMs };
+    this.dismissReaders(farewell);
+    await this.#journal.close();
+  }
+
+  get #isEnding(): boolean {
+    return this.#state.kind === 'ending';
+  }
+
+  #waitForPublisher(sinceMs: number): LiveRecordingState {
+    const { clock, graceMs, owner } = this.#options;
+    const cancelGrace = clock.schedule(() => owner.onGraceOver(this), graceMs);
+    return { kind: 'waiting', sinceMs, cancelGrace };
+  }
+
+  #onEvent(event: RecordingEvent): void {
+    const wasStalled = this.#stalledSinceMs !== null;
+    if (this.#index.isStalled !== wasStalled) {
+      this.#stalledSinceMs = this.#index.isStalled ? this.#options.clock.nowMs() : null;
+    }
+    this.#options.owner.onEvent(this, event);
+    this.#options.owner.onChanged(this);
+  }
+
+  #onReaders(): void {
+    if (this.#state.kind === 'attached') this.#state.publisher.onViewers(this.#readers.size);
+    this.#options.owner.onChanged(this);
+  }
+
+  #onJournalFailed(error: CodedError): void {
+    const { log } = this.#options;
+    log.error({ recordingId: this.identity.recordingId, err: error }, 'the disk refuses a journal');
+    this.detachAnybody(error);
+    this.dismissReaders(error);
+    this.#options.owner.onChanged(this);
+  }
+}
+
+/** The refusal of a publisher whose recording has ended; the count tells it what the relay has. */
+export function recordingSealed(recordingId: Id, chunkCount: number | null): CodedError {
+  return new CodedError(
+    'RECORDING_SEALED',
+    `The recording ${recordingId} has ended and takes no more chunks.`,
+    {
+      details: { recordingId, chunkCount },
+    },
+  );
+}

@@ -1,0 +1,290 @@
+/**
+ * One stream: which recording is being made of it, who feeds and who watches it, and what the wall says about it.
+ * A recording that still waits for its publisher may exist beside the current one.
+ */
+import type { Logger } from 'pino';
+import {
+  CodedError,
+  toCodedError,
+  type DevicePrincipal,
+  type Id,
+  type RecordingEvent,
+  type StreamState,
+} from '@proofcast/shared';
+import type { EndReason } from './journal/journal-start.ts';
+import {
+  recordingSealed,
+  type LiveRecording,
+  type Publisher,
+  type RecordingOwner,
+} from './live-recording.ts';
+import type { MediaClock } from './media-clock.ts';
+import type { Outbox, OutboxSink } from './outbox.ts';
+import type { RecordingOpener } from './recording-opener.ts';
+import { recordingNotFound } from './recording/catalogue.ts';
+
+/** What a publisher says in its `hello`. */
+export interface OpenRequest {
+  readonly device: DevicePrincipal;
+  readonly recordingId: Id;
+  readonly startedAtUs: number;
+  readonly publisherClockOffsetUs: number;
+  readonly publisher: Publisher;
+}
+
+/** Who is told what happens to a stream. */
+export interface StreamOwner {
+  onChanged(stream: LiveStream): void;
+  /** The stream was live until then. */
+  onLastLive(stream: LiveStream, lastLiveAtMs: number): void;
+  onEvent(recording: LiveRecording, event: RecordingEvent): void;
+  /** The journal is complete and closed: make the recording playable. */
+  onEnded(recordingId: Id, chunkCount: number): void;
+  /** The journal cannot be read any more; what is left of it is kept. */
+  onLost(recordingId: Id, error: CodedError): void;
+  /** Throws when the device must not publish any more. */
+  checkMayPublish(device: DevicePrincipal): void;
+}
+
+/** One watched stream, as the viewer's side holds it. */
+export interface Watch {
+  close(): void;
+}
+
+export class LiveStream implements RecordingOwner {
+  readonly streamId: Id;
+  readonly companyId: Id;
+  readonly deviceId: Id;
+  readonly #opener: RecordingOpener;
+  readonly #owner: StreamOwner;
+  readonly #clock: MediaClock;
+  readonly #log: Logger;
+  readonly #recordings = new Map<Id, LiveRecording>();
+  #current: LiveRecording | null = null;
+  #lastLiveAtMs: number | null;
+  #isClosed = false;
+  /** Opening and ending happen one after the other; each waits for the one before. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: {
+    ids: { streamId: Id; companyId: Id; deviceId: Id };
+    opener: RecordingOpener;
+    owner: StreamOwner;
+    clock: MediaClock;
+    log: Logger;
+    lastLiveAtMs: number | null;
+  }) {
+    this.streamId = options.ids.streamId;
+    this.companyId = options.ids.companyId;
+    this.deviceId = options.ids.deviceId;
+    this.#opener = options.opener;
+    this.#owner = options.owner;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#lastLiveAtMs = options.lastLiveAtMs;
+  }
+
+  get state(): StreamState {
+    const recording = this.#current;
+    if (recording === null || recording.state.kind === 'closed' || recording.state.kind === 'ending') {
+      return { kind: 'offline', sinceMs: this.#lastLiveAtMs };
+    }
+    const { kind, sinceMs } = recording.state;
+    if (kind === 'waiting') return { kind: 'reconnecting', sinceMs };
+    const { stalledSinceMs } = recording;
+    if (stalledSinceMs !== null) return { kind: 'capture-stalled', sinceMs: stalledSinceMs };
+    return { kind: 'live', sinceMs };
+  }
+
+  /** The recording that is being made, null while the stream is offline. */
+  get recordingId(): Id | null {
+    return this.state.kind === 'offline' ? null : (this.#current?.identity.recordingId ?? null);
+  }
+
+  get viewerCount(): number {
+    return this.#current?.viewerCount ?? 0;
+  }
+
+  /** What is captured, by the word of the publisher; null when it has not said so. */
+  get sourceName(): string | null {
+    return this.#current?.epoch?.start.sourceName ?? null;
+  }
+
+  /** Whether a publisher feeds this recording at the moment. */
+  isAttached(recordingId: Id): boolean {
+    return this.#recordings.get(recordingId)?.state.kind === 'attached';
+  }
+
+  /** Takes a recording that an earlier run of the relay left unfinished. */
+  adopt(recording: LiveRecording): void {
+    this.#recordings.set(recording.identity.recordingId, recording);
+    const currentStart = this.#current?.identity.startedAtUs ?? Number.NEGATIVE_INFINITY;
+    if (recording.identity.startedAtUs > currentStart) this.#makeCurrent(recording);
+  }
+
+  /**
+   * Begins or resumes a recording and attaches the publisher to it; whoever publishes the stream now is closed with
+   * `STREAM_TAKEN`. Throws `RECORDING_NOT_FOUND`, `RECORDING_SEALED`, `STORAGE_FULL`, `STORAGE_FAILED`.
+   */
+  open(request: OpenRequest): Promise<LiveRecording> {
+    return this.#inTurn(async () => {
+      this.#checkNotClosed();
+      const recording = await this.#usableRecording(request);
+      this.#recordings.set(recording.identity.recordingId, recording);
+      this.#checkNotClosed();
+      this.#owner.checkMayPublish(request.device);
+      const taken = new CodedError('STREAM_TAKEN', 'A newer connection of the device took over the stream.');
+      for (const other of this.#recordings.values()) other.detachAnybody(taken);
+      recording.attach(request.publisher, request.publisherClockOffsetUs);
+      this.#makeCurrent(recording);
+      return recording;
+    });
+  }
+
+  /** Ends a recording for good. Throws `STORAGE_FAILED`; the recording then stays open. */
+  end(recording: LiveRecording, reason: EndReason, farewell: CodedError): Promise<void> {
+    return this.#inTurn(() => this.#endNow(recording, reason, farewell));
+  }
+
+  /** Ends everything on the stream: publishers and viewers are told `error`. */
+  async endAll(reason: EndReason, error: CodedError): Promise<void> {
+    for (const recording of [...this.#recordings.values()]) {
+      recording.detachAnybody(error);
+      await this.end(recording, reason, error).catch((cause: unknown) => {
+        this.#log.error({ ...this.#idsOf(recording), err: cause }, 'cannot end a recording');
+      });
+    }
+  }
+
+  /** Throws `STREAM_OFFLINE` when nothing is being recorded. */
+  watch(sink: OutboxSink): Watch {
+    const recording = this.#current;
+    if (recording === null || this.state.kind === 'offline') {
+      throw new CodedError('STREAM_OFFLINE', `Nobody publishes the stream ${this.streamId} at the moment.`);
+    }
+    const reader: Outbox = recording.addReader(sink);
+    return { close: () => recording.removeReader(reader) };
+  }
+
+  /** Lets go of all recordings; their journals stay and are recovered by the next run. Idempotent. */
+  async close(farewell: CodedError): Promise<void> {
+    this.#isClosed = true;
+    for (const recording of this.#recordings.values()) recording.detachAnybody(farewell);
+    await this.#inTurn(() =>
+      Promise.all([...this.#recordings.values()].map((recording) => recording.close(farewell))),
+    );
+    this.#recordings.clear();
+    this.#current = null;
+  }
+
+  onChanged(recording: LiveRecording): void {
+    if (recording === this.#current && recording.state.kind === 'waiting') {
+      this.#setLastLive(recording.state.sinceMs);
+    }
+    this.#owner.onChanged(this);
+  }
+
+  onEvent(recording: LiveRecording, event: RecordingEvent): void {
+    this.#owner.onEvent(recording, event);
+  }
+
+  onGraceOver(recording: LiveRecording): void {
+    const farewell = new CodedError('STREAM_OFFLINE', 'The publisher did not come back in time.');
+    this.#inTurn(async () => {
+      // A publisher that came while this waited for its turn has the recording.
+      if (recording.state.kind === 'waiting') await this.#endNow(recording, 'publisher-lost', farewell);
+    }).catch((error: unknown) => {
+      this.#log.error({ ...this.#idsOf(recording), err: error }, 'cannot end a recording that nobody feeds');
+    });
+  }
+
+  /** The recording as it is, recovered, or new; with its grace time running. */
+  async #usableRecording({ device, recordingId, startedAtUs }: OpenRequest): Promise<LiveRecording> {
+    const { companyId, deviceId, streamId } = device;
+    const known = this.#recordings.get(recordingId);
+    if (known !== undefined) {
+      if (known.identity.startedAtUs !== startedAtUs) throw recordingNotFound(recordingId);
+      return known.isUsable ? known : this.#reopen(known);
+    }
+    const row = await this.#opener.find(recordingId);
+    if (row === null) {
+      return this.#opener.create({ recordingId, companyId, streamId, deviceId, startedAtUs }, this);
+    }
+    const isOurs = row.stream_id === streamId && row.device_id === deviceId && row.company_id === companyId;
+    if (!isOurs || row.started_at_us !== startedAtUs) throw recordingNotFound(recordingId);
+    throw recordingSealed(recordingId, row.chunk_count);
+  }
+
+  async #endNow(recording: LiveRecording, reason: EndReason, farewell: CodedError): Promise<void> {
+    const { recordingId } = recording.identity;
+    if (this.#recordings.get(recordingId) !== recording) throw recordingSealed(recordingId, null);
+    const usable = recording.isUsable ? recording : await this.#reopen(recording);
+    if (usable.state.kind === 'attached') this.#setLastLive(this.#clock.nowMs());
+    const ending = usable.end(reason, farewell);
+    this.#owner.onChanged(this);
+    try {
+      await ending;
+    } catch (error) {
+      this.#owner.onChanged(this);
+      throw error;
+    }
+    this.#forget(usable);
+    this.#owner.onEnded(recordingId, usable.nextSequence);
+  }
+
+  /** Reads a recording again from its files after the disk refused it. Throws `STORAGE_FAILED`. */
+  async #reopen(broken: LiveRecording): Promise<LiveRecording> {
+    const { recordingId } = broken.identity;
+    const gone = new CodedError('STORAGE_FAILED', 'The disk of the relay refused the recording.');
+    await broken.close(gone);
+    let recovered;
+    try {
+      recovered = await this.#opener.recover(recordingId);
+      if (recovered === null) throw gone;
+    } catch (error) {
+      this.#forget(broken);
+      this.#owner.onLost(recordingId, toCodedError(error));
+      throw error;
+    }
+    const recording = recovered.open(this);
+    this.#recordings.set(recordingId, recording);
+    if (this.#current === broken) this.#current = recording;
+    return recording;
+  }
+
+  #makeCurrent(recording: LiveRecording): void {
+    const before = this.#current;
+    this.#current = recording;
+    this.onChanged(recording);
+    if (before === null || before === recording) return;
+    before.dismissReaders(
+      new CodedError('STREAM_OFFLINE', 'The recording was followed by another one; watch the stream again.'),
+    );
+  }
+
+  #setLastLive(lastLiveAtMs: number): void {
+    if (lastLiveAtMs === this.#lastLiveAtMs) return;
+    this.#lastLiveAtMs = lastLiveAtMs;
+    this.#owner.onLastLive(this, lastLiveAtMs);
+  }
+
+  #forget(recording: LiveRecording): void {
+    this.#recordings.delete(recording.identity.recordingId);
+    if (this.#current === recording) this.#current = null;
+    this.#owner.onChanged(this);
+  }
+
+  #checkNotClosed(): void {
+    if (this.#isClosed) throw new CodedError('SHUTTING_DOWN', 'The relay is shutting down; connect again.');
+  }
+
+  #idsOf(recording: LiveRecording): { recordingId: Id; streamId: Id } {
+    return { recordingId: recording.identity.recordingId, streamId: this.streamId };
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(task);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+}

@@ -1,0 +1,53 @@
+/** The relay as a process: environment in, log lines out, signals, exit code. */
+import { pino } from 'pino';
+import { readConfig, type RelayConfig } from './config.ts';
+import type { FirstRun } from './identity/first-run.ts';
+import { startRelay, type Relay } from './server.ts';
+
+const config = readConfigOrExit();
+// The line that says where the relay listens is for programs that wait for it, so no level hides it.
+const announcer = pino({ name: 'relay', level: 'info' });
+let relay: Relay | undefined;
+let isEnding = false;
+
+process.on('uncaughtException', (error) => {
+  announcer.fatal({ err: error }, 'ended by an unforeseen failure');
+  process.exit(1);
+});
+process.on('SIGTERM', () => void end());
+process.on('SIGINT', () => void end());
+// Whoever started the relay with a channel to it and is gone, cannot stop it any more.
+process.on('disconnect', () => void end());
+
+try {
+  relay = await startRelay(config);
+} catch (error) {
+  announcer.fatal({ err: error }, 'could not start');
+  process.exit(1);
+}
+if (relay.firstRun?.isPasswordGenerated) printCredentials(relay.firstRun, relay.url);
+announcer.info({ url: relay.url }, 'listening');
+
+function readConfigOrExit(): RelayConfig {
+  try {
+    return readConfig(process.env);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  }
+}
+
+/** To the terminal and nowhere else: the password is stored as a hash only and never logged. */
+function printCredentials({ email, password }: FirstRun, url: string): void {
+  process.stdout.write(
+    `\n  First start of Proofcast. Sign in at ${url}\n\n    e-mail    ${email}\n    password  ${password}\n\n  The password is shown this once.\n\n`,
+  );
+}
+
+/** A second signal does not wait for the first to have its effect. */
+async function end(): Promise<void> {
+  if (isEnding) process.exit(1);
+  isEnding = true;
+  await relay?.close();
+  process.exit(0);
+}

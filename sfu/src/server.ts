@@ -1,0 +1,89 @@
+import fastifyWebsocket from '@fastify/websocket';
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { pino, type Logger } from 'pino';
+import type { SfuConfig } from './config.ts';
+import { LiveStreams } from './live-streams.ts';
+import { registerRoutes } from './routes.ts';
+import { Signaling } from './signaling.ts';
+import { SigningKeys } from './signing-keys.ts';
+import { verifyToken } from './tokens.ts';
+import { Workers } from './workers.ts';
+
+export interface Sfu {
+  /** `http://…`; the signalling is at `SFU_PATH` of it. */
+  readonly url: string;
+  /** Process ids of the media workers that run. */
+  readonly workerPids: readonly number[];
+  /** Tells all clients `SHUTTING_DOWN`, then ends everything; resolves when it has ended. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Starts the SFU; rejects when a worker or the port cannot be had. The relay may be down. */
+export async function startSfu(
+  config: SfuConfig,
+  log: Logger = pino({ level: config.logLevel }),
+): Promise<Sfu> {
+  const { limits } = config;
+  const workers = await Workers.open({
+    count: config.workerCount,
+    firstPort: config.mediaPort,
+    mediaAddress: config.mediaAddress,
+    announcedAddress: config.announcedAddress,
+    waitMs: limits.workerWaitMs,
+    pingIntervalMs: limits.workerPingIntervalMs,
+    pingTimeoutMs: limits.workerPingTimeoutMs,
+    closeTimeoutMs: limits.workerCloseTimeoutMs,
+    log,
+  });
+  const keys = new SigningKeys({
+    source: config.keySource,
+    refreshIntervalMs: limits.keyRefreshIntervalMs,
+    cooldownMs: limits.keyCooldownMs,
+    loadTimeoutMs: limits.keyLoadTimeoutMs,
+    maxBytes: limits.maxKeySetBytes,
+    log,
+  });
+  const streams = new LiveStreams({ workers, maxViewersPerStream: limits.maxViewersPerStream, log });
+  const signaling = new Signaling({ verifyToken: (token) => verifyToken(token, keys), streams, limits, log });
+  const loggerInstance: FastifyBaseLogger = log;
+  const app: FastifyInstance = fastify({
+    loggerInstance,
+    logController: new LogController({ disableRequestLogging: true }),
+  });
+  let closing: Promise<void> | undefined;
+
+  const closeAll = async (): Promise<void> => {
+    streams.close();
+    await signaling.close();
+    await app.close();
+    keys.close();
+    await workers.close();
+  };
+
+  try {
+    await app.register(fastifyWebsocket, {
+      options: { maxPayload: limits.maxMessageBytes },
+      // `Connection` listens for errors itself; the default would cut the close frame off that tells the client why.
+      errorHandler: () => {},
+    });
+    registerRoutes(app, {
+      signaling,
+      unreadyReasons: () => {
+        if (closing) return ['the SFU is shutting down'];
+        const keyReason = keys.unreadyReason();
+        return [...workers.unreadyReasons(), ...(keyReason ? [keyReason] : [])];
+      },
+    });
+    const url = await app.listen({ host: config.host, port: config.port });
+    return {
+      url,
+      get workerPids() {
+        return workers.pids;
+      },
+      close: () => (closing ??= closeAll()),
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}

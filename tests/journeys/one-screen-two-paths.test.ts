@@ -1,0 +1,169 @@
+/**
+ * The main job, end to end: a really captured X screen, the real desktop app on the stand-in for Electron, real
+ * services in processes of their own, and people in real browsers who only do what people do.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TestClient } from '../../relay/testing/test-client.ts';
+import { launchViewer } from '../harness/chromium.ts';
+import { openWall, signIn, tileOf, type Credentials } from '../harness/dashboard-driver.ts';
+import { DesktopDriver } from '../harness/desktop-driver.ts';
+import { startServices, type Services } from '../harness/services.ts';
+import { probeFile, readFileStamps, readStamp, watchStamps, type SeenStamp } from '../harness/stamp-readers.ts';
+import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
+import { BEHIND_PROXY_ARGUMENTS, startStrictProxy, type StrictProxy } from '../harness/strict-proxy.ts';
+
+const AUDITOR: Credentials = { email: 'auditor@example.test', password: 'reads what was recorded' };
+const VIEWER: Credentials = { email: 'viewer@example.test', password: 'looks at what is live' };
+
+let folder: string;
+let services: Services;
+let screen: StampedScreen;
+let desktop: DesktopDriver;
+let browser: Browser;
+let strictProxy: StrictProxy;
+let restrictedBrowser: Browser;
+let admin: TestClient;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'proofcast-journey-'));
+  [services, screen] = await Promise.all([startServices(), openStampedScreen()]);
+  admin = new TestClient(services.relay.url);
+  await admin.call('signIn', { body: services.admin });
+  await admin.call('createUser', { body: { ...AUDITOR, name: 'Audrey', role: 'auditor' } });
+  await admin.call('createUser', { body: { ...VIEWER, name: 'Vera', role: 'viewer' } });
+  const { code } = await admin.call('createEnrolmentCode', { body: { deviceName: 'Desk 7' } });
+
+  desktop = await DesktopDriver.launch({ display: screen.display, userDataDir: join(folder, 'desktop') });
+  await desktop.enrol(services.relay.url, code);
+
+  // The relay and the SFU's signalling may be reached, its media may not: the hardest case, because all looks well.
+  const hosts = [services.relay.url, services.sfu.url].map((url) => new URL(url).host);
+  strictProxy = await startStrictProxy(hosts);
+  [browser, restrictedBrowser] = await Promise.all([
+    launchViewer(),
+    launchViewer({
+      args: BEHIND_PROXY_ARGUMENTS,
+      proxy: { server: strictProxy.url, bypass: '<-loopback>' },
+    }),
+  ]);
+});
+
+afterAll(async () => {
+  await Promise.all([browser?.close(), restrictedBrowser?.close()]);
+  await desktop?.close();
+  await Promise.all([strictProxy?.close(), screen?.close(), services?.close()]);
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** How old pictures are when they are seen, in milliseconds, the middle one of all that were seen. */
+function medianAgeMs(seen: readonly SeenStamp[]): number {
+  const ages = seen.map(({ stampMs, seenAtMs }) => seenAtMs - stampMs).toSorted((a, b) => a - b);
+  return ages[Math.floor(ages.length / 2)]!;
+}
+
+const stampCount = (count: number) => (seen: readonly SeenStamp[]) => seen.length >= count;
+
+describe('one screen, two paths, one saved recording', () => {
+  let streamId: string;
+  let startedMs: number;
+  let restrictedPage: Page;
+
+  it('the person sharing is told to choose when nothing is chosen, then shares the screen', async () => {
+    await desktop.startWithoutSource();
+    startedMs = Date.now();
+    await desktop.shareScreen();
+    const { streams } = await admin.call('streams');
+    expect(streams).toHaveLength(1);
+    streamId = streams[0]!.streamId;
+  });
+
+  it('the admin sees it live through the SFU, with stamps that decode', async () => {
+    const page = await openWall(browser, services.relay.url, services.admin);
+    const tile = tileOf(page, streamId);
+    await tile.waitForPath('webrtc');
+    const seen = await watchStamps(page, tile.video, { isEnough: stampCount(60), timeoutMs: 30_000 });
+    const ageMs = medianAgeMs(seen);
+    console.info(`live through the SFU: median age ${ageMs} ms of ${seen.length} pictures`);
+    expect(ageMs).toBeLessThan(1000);
+    await page.context().close();
+  });
+
+  it('a viewer whose network refuses UDP and TCP to the SFU sees it through the relay without a click', async () => {
+    restrictedPage = await openWall(restrictedBrowser, services.relay.url, VIEWER);
+    const tile = tileOf(restrictedPage, streamId);
+    await tile.waitForPath('relay');
+    const seen = await watchStamps(restrictedPage, tile.video, { isEnough: stampCount(40), timeoutMs: 30_000 });
+    const ageMs = medianAgeMs(seen);
+    console.info(`through the relay: median age ${ageMs} ms of ${seen.length} pictures`);
+    expect(ageMs).toBeLessThan(5000);
+    // It was really tried and really refused.
+    const signalingHost = new URL(services.sfu.url).host;
+    expect(strictProxy.refused.filter((host) => host !== signalingHost)).not.toEqual([]);
+  });
+
+  it('[I16] viewers who join and leave neither interrupt each other nor restart the recorder', async () => {
+    const watching = watchStamps(restrictedPage, tileOf(restrictedPage, streamId).video, {
+      isEnough: stampCount(120),
+      timeoutMs: 60_000,
+    });
+    for (let visit = 0; visit < 2; visit++) {
+      const page = await openWall(browser, services.relay.url, VIEWER);
+      await tileOf(page, streamId).waitForPath('webrtc');
+      await page.context().close();
+    }
+    const secondRestricted = await openWall(restrictedBrowser, services.relay.url, VIEWER);
+    await tileOf(secondRestricted, streamId).waitForPath('relay');
+    await secondRestricted.context().close();
+
+    const seen = await watching;
+    const pausesMs = seen.slice(1).map(({ seenAtMs }, index) => seenAtMs - seen[index]!.seenAtMs);
+    expect(Math.max(...pausesMs)).toBeLessThan(2000);
+  });
+
+  it('the auditor plays the recording, seeks to the middle and finds the right stamp', async () => {
+    const stoppedMs = await desktop.stopSharing();
+    const page = await signIn(browser, services.relay.url, AUDITOR);
+    await page.getByTestId('recording').first().click();
+    const video = '[data-testid="recording-video"]';
+    await page.locator(video).waitFor();
+    const { recordings } = await admin.call('recordings');
+    expect(recordings).toHaveLength(1);
+    const recording = recordings[0]!;
+    expect(recording).toMatchObject({ state: 'sealed', failure: null, hasThumbnail: true });
+
+    const middleS = recording.durationMs! / 2000;
+    await page.evaluate(
+      ({ selector, timeS }) =>
+        new Promise<void>((resolve) => {
+          const element = document.querySelector<HTMLVideoElement>(selector)!;
+          element.pause();
+          element.addEventListener('seeked', () => resolve(), { once: true });
+          element.currentTime = timeS;
+        }),
+      { selector: video, timeS: middleS },
+    );
+    const stamp = await readStamp(page, video);
+    expect(Math.abs(stamp!.stampMs - (recording.startedAtMs + middleS * 1000))).toBeLessThan(500);
+    await page.context().close();
+
+    const path = join(folder, 'recording.webm');
+    const media = await admin.fetch('recordingMedia', { params: { recordingId: recording.recordingId } });
+    await writeFile(path, Buffer.from(await media.arrayBuffer()));
+    const probed = await probeFile(path);
+    expect(Math.abs(probed.durationS * 1000 - (stoppedMs - recording.startedAtMs))).toBeLessThan(500);
+
+    const stamps = await readFileStamps(path);
+    expect(stamps).toHaveLength(probed.videoFrames);
+    expect(stamps.filter((value) => value === null)).toEqual([]);
+    const [first, last] = [stamps[0]!, stamps.at(-1)!];
+    expect(first - recording.startedAtMs).toBeLessThan(500);
+    expect(recording.startedAtMs).toBeGreaterThan(startedMs);
+    expect(stoppedMs - last).toBeLessThan(300);
+    expect(stoppedMs - last).toBeGreaterThan(-100);
+    console.info(`recording: ${probed.durationS.toFixed(2)} s, last picture ${stoppedMs - last} ms before stop`);
+  });
+});
