@@ -19,7 +19,6 @@ export default defineConfig({
               name: 'mediasoup',
               test: /node_modules[\\/](mediasoup-client|sdp-transform|h264-profile-level-id)[\\/]/,
             },
-            { name: 'vuetify', test: /node_modules[\\/]vuetify[\\/]/ },
             { name: 'vue', test: /node_modules[\\/](vue|@vue|vue-router)[\\/]/ },
             { name: 'contracts', test: /(node_modules[\\/]typebox|[\\/]shared[\\/]src)[\\/]/ },
           ],

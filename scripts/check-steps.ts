@@ -7,7 +7,8 @@ const STEPS: readonly Step[] = [
   { name: 'types of shared', command: 'tsc', args: ['-p', 'shared'] },
   { name: 'types of sfu', command: 'tsc', args: ['-p', 'sfu'] },
   { name: 'types of relay', command: 'tsc', args: ['-p', 'relay'] },
-  { name: 'types of tests and scripts', command: 'tsc', args: ['-p', 'tests'] },
+  { name: 'types of tests', command: 'tsc', args: ['-p', 'tests'] },
+  { name: 'types of scripts', command: 'tsc', args: ['-p', 'scripts'] },
   { name: 'types of desktop', command: 'vue-tsc', args: ['-p', 'desktop'] },
   { name: 'types of dashboard', command: 'vue-tsc', args: ['-p', 'dashboard'] },
 ];

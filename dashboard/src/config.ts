@@ -12,8 +12,8 @@ export const STREAM_POLL_MS = 3_000;
 export const QUIET_SOCKET_CHECK_MS = 20_000;
 /** What a view websocket may take from the ticket to its first message. */
 export const VIEW_SOCKET_OPEN_MS = 5_000;
-/** The relay answers `watch` at once or with the first key cluster; past this the connection is taken for dead. */
-export const WATCH_ANSWER_MS = 8_000;
+/** A connection that is silent for so long after `watch` is taken for dead. Shorter than `firstFrameMs`. */
+export const WATCH_ANSWER_MS = 6_000;
 export const VIEW_RECONNECT: ReconnectLimits = { initialDelayMs: 250, maxDelayMs: 10_000 };
 
 /** Signalling of the SFU. */

@@ -1,7 +1,6 @@
 /** The component library, with our palettes and defaults. docs/decisions/0002-component-library.md says why this one. */
 import { createVuetify } from 'vuetify';
 import { mdi } from 'vuetify/iconsets/mdi-svg';
-import 'vuetify/styles';
 import { vuetifyAliases } from './icons.ts';
 import { darkTheme, lightTheme, THEME_DARK, THEME_LIGHT } from './theme.ts';
 
@@ -16,13 +15,10 @@ export function createComponentLibrary(initialTheme: typeof THEME_DARK | typeof 
     display: { mobileBreakpoint: 'md' },
     defaults: {
       global: { ripple: false },
-      VBtn: { variant: 'flat', rounded: 'lg', height: 40 },
-      VCard: { flat: true, rounded: 'xl' },
-      VTextField: { variant: 'outlined', density: 'comfortable', hideDetails: 'auto', rounded: 'lg' },
-      VSelect: { variant: 'outlined', density: 'comfortable', hideDetails: 'auto', rounded: 'lg' },
-      VDialog: { maxWidth: 520 },
-      VTooltip: { location: 'bottom', openDelay: 350 },
-      VAlert: { variant: 'tonal', rounded: 'lg', density: 'comfortable' },
+      VBtn: { variant: 'flat', height: 40 },
+      VTextField: { variant: 'outlined', density: 'comfortable', hideDetails: 'auto' },
+      VSelect: { variant: 'outlined', density: 'comfortable', hideDetails: 'auto' },
+      VAlert: { variant: 'tonal', density: 'comfortable' },
       VMenu: { offset: 6 },
     },
   });

@@ -26,6 +26,8 @@ export interface RelayLimits {
 
   /** Request bodies; larger ones are refused with `MESSAGE_TOO_LARGE` before they are parsed. */
   readonly maxBodyBytes: number;
+  /** A request that has not arrived whole by then is cut off. */
+  readonly requestTimeoutMs: number;
   /** Passwords that are hashed at once, see identity/passwords.ts. */
   readonly passwordConcurrency: number;
   /** Sign-ins that may wait for that; beyond, they are refused with `UNAVAILABLE`. */
@@ -88,6 +90,7 @@ export const DEFAULT_RELAY_LIMITS: RelayLimits = {
   maxAssertionLifetimeMs: MINUTE_MS,
   maxAssertionClockSkewMs: 5_000,
   maxBodyBytes: 64 * 1024,
+  requestTimeoutMs: 30_000,
   passwordConcurrency: 2,
   maxWaitingSignIns: 100,
   failedSignInsPerAddress: { count: 30, perMs: 5 * MINUTE_MS },
@@ -129,7 +132,8 @@ export function readConfig(env: Environment): RelayConfig {
 
 function readAdminEmail(reader: EnvironmentReader): string {
   const email = reader.text('ADMIN_EMAIL', 'admin@proofcast.local');
-  if (Value.Check(NEW_USER.email, email)) return email;
+  const isEmail: boolean = Value.Check(NEW_USER.email, email);
+  if (isEmail) return email;
   throw new Error(`Cannot use ADMIN_EMAIL=${email}: it is not an e-mail address.`);
 }
 

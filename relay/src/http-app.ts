@@ -4,7 +4,7 @@ import helmet from '@fastify/helmet';
 import fastifyStatic from '@fastify/static';
 import websocket from '@fastify/websocket';
 import { CodedError, toCloseReason, toCodedError } from '@proofcast/shared';
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { RelayConfig } from './config.ts';
 import { MAX_SOCKET_FRAME_BYTES } from './media-limits.ts';
@@ -23,12 +23,13 @@ export async function createHttpApp({ config, log, isClosing }: HttpAppOptions):
   const loggerInstance: FastifyBaseLogger = log;
   const app = fastify({
     loggerInstance,
-    // Its lines would hold the query, hence tickets.
-    disableRequestLogging: true,
+    // Its lines would hold the query, hence tickets; ours are below.
+    logController: new LogController({ disableRequestLogging: true }),
+    requestTimeout: config.limits.requestTimeoutMs,
     bodyLimit: config.limits.maxBodyBytes,
     trustProxy: typeof config.trustProxy === 'boolean' ? config.trustProxy : [...config.trustProxy],
     return503OnClosing: false,
-    frameworkErrors: answerError,
+    frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
   });
   app.setErrorHandler(answerError);
   app.addHook('onRoute', ({ url, config: route }) => {
@@ -82,6 +83,6 @@ function acceptJsonOnly(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     // Clients that always name the type of their body send none to routes that need none.
     if (body === '') done(null, undefined);
-    else parseJson(request, body as string, done);
+    else void parseJson(request, body as string, done);
   });
 }

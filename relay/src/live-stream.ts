@@ -110,6 +110,11 @@ export class LiveStream implements RecordingOwner {
     return this.#current?.epoch?.start.sourceName ?? null;
   }
 
+  /** How many of its recordings wait because the disk refused them. */
+  get refusedByDisk(): number {
+    return [...this.#recordings.values()].filter((recording) => !recording.isUsable).length;
+  }
+
   /** Whether a publisher feeds this recording at the moment. */
   isAttached(recordingId: Id): boolean {
     return this.#recordings.get(recordingId)?.state.kind === 'attached';
@@ -148,7 +153,7 @@ export class LiveStream implements RecordingOwner {
 
   /** Ends everything on the stream: publishers and viewers are told `error`. */
   async endAll(reason: EndReason, error: CodedError): Promise<void> {
-    for (const recording of [...this.#recordings.values()]) {
+    for (const recording of this.#recordings.values()) {
       recording.detachAnybody(error);
       await this.end(recording, reason, error).catch((cause: unknown) => {
         this.#log.error({ ...this.#idsOf(recording), err: cause }, 'cannot end a recording');

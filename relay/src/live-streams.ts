@@ -119,6 +119,11 @@ export class LiveStreams implements StreamOwner {
     return [...this.#streams.values()].some((stream) => stream.isAttached(recordingId));
   }
 
+  /** How many recordings wait because the disk refused them. */
+  get refusedByDisk(): number {
+    return [...this.#streams.values()].reduce((sum, stream) => sum + stream.refusedByDisk, 0);
+  }
+
   async close(farewell: CodedError): Promise<void> {
     await Promise.all([...this.#streams.values()].map((stream) => stream.close(farewell)));
     await Promise.all(this.#background);

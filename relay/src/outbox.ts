@@ -143,7 +143,8 @@ export class Outbox {
 
   async #catchUp(key: KeyPoint, phase: Phase & { kind: 'catching-up' }): Promise<void> {
     const { epoch } = this.#source;
-    if (epoch?.init == null) throw new Error('A key cluster is known, but not the init segment before it.');
+    if (epoch === null || epoch.init === null)
+      throw new Error('A key cluster is known, but not the init segment before it.');
     if (this.#toldEpoch !== epoch.number) {
       this.#sink.beginEpoch(epoch, this.#source.publisherClockOffsetUs);
     }

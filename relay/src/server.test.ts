@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -18,6 +20,15 @@ afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
 const config = (env: Environment = {}) =>
   readConfig({ RELAY_PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'silent', ...env });
+
+/** A bare connection on which only these bytes were sent, and whose end of it stays open. */
+async function openSocket(url: string, text: string): Promise<Socket> {
+  const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: false });
+  socket.on('error', () => {}); // Being reset is what the test is about.
+  await once(socket, 'connect');
+  socket.write(text);
+  return socket;
+}
 
 describe('the first run', () => {
   it('makes a company and an admin with a password that nobody could guess', async () => {
@@ -111,6 +122,29 @@ describe('closing', () => {
     await relay.close();
   });
 
+  it('cuts off, after a grace time, requests that never arrive and peers that do not answer', async () => {
+    const limits = { ...config().limits, shutdownGraceMs: 100 };
+    const relay = await startRelay({ ...config({ ADMIN_PASSWORD: 'a password for tests' }), limits });
+    const client = new TestClient(relay.url);
+    const credentials = { email: 'admin@proofcast.local', password: 'a password for tests' };
+    await client.call('signIn', { body: credentials });
+    const { ticket } = await client.call('createViewTicket');
+    // Both go silent: one in the middle of a request, the other as a websocket that never answers a close frame.
+    const request = await openSocket(relay.url, 'POST /api/sign-in HTTP/1.1\r\nHost: x\r\n');
+    const websocket = await openSocket(
+      relay.url,
+      `GET /api/view?ticket=${ticket} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    );
+    const [upgraded] = (await once(websocket, 'data')) as [Buffer];
+    expect(upgraded.toString()).toMatch(/^HTTP\/1\.1 101 /);
+    const ended = Promise.all([once(request, 'close'), once(websocket, 'close')]);
+    request.resume();
+    websocket.resume();
+    await relay.close();
+    await ended;
+  });
+
   it('leaves the directory to the next relay', async () => {
     const first = await startRelay(config());
     await expect(startRelay(config())).rejects.toThrow('another relay is using it');
@@ -131,6 +165,8 @@ describe('a start that fails', () => {
     // The lock of the directory is free again.
     const next = await startRelay(config(other));
     await next.close();
+    // Nor has it made up a password that nobody was shown.
+    expect(next.firstRun?.isPasswordGenerated).toBe(true);
     expect(await readdir(otherDir)).toContain('proofcast.sqlite');
   });
 });

@@ -53,7 +53,6 @@ export async function startRelay(
       limits: config.limits,
       clock,
     });
-    const firstRun = await prepareFirstRun({ ...identity, ...config });
     const media = await MediaService.open({
       database,
       dataDir: config.dataDir,
@@ -70,6 +69,8 @@ export async function startRelay(
     await app.listen({ host: config.host, port: config.port });
     // Peers hear why they are cut off before the server ends their connections.
     closers.push(() => media.close());
+    // Last, because a password that was made up is lost when the start fails after it.
+    const firstRun = await prepareFirstRun({ ...identity, ...config });
     return { url: urlOf(config.host, app), firstRun, identity, media, database, close };
   } catch (error) {
     await close();

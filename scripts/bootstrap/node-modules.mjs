@@ -2,8 +2,8 @@
 // says. Install scripts stay off (.npmrc): the two things they would do are done by the bootstrap itself.
 
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { cacheDirectory } from './cache.mjs';
 import { run, systemPath } from './command.mjs';
 import { withLock } from './lock.mjs';
@@ -112,11 +112,21 @@ async function install({ root, report }) {
       `${result.lastLines.slice(0, 20).join('\n')}\n\nThe whole log: ${result.logFile}\nIs the npm registry reachable?`,
     );
   }
+  linkNode(root);
   if (!existsSync(projectNode(root))) {
     throw new SetupError(
       `there is no Node 24 for this machine among the npm packages (${process.platform} ${process.arch})`,
       'Proofcast runs on Linux (x64, arm64), macOS (x64) and Windows (x64, under WSL 2).',
     );
+  }
+}
+
+/** npm 10, which older releases of Node 20 bring, installs the package but leaves out the link to its program. */
+function linkNode(root) {
+  const binary = join(root, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
+
+  if (!existsSync(projectNode(root)) && existsSync(binary)) {
+    symlinkSync(relative(dirname(projectNode(root)), binary), projectNode(root));
   }
 }
 

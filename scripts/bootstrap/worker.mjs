@@ -121,11 +121,16 @@ async function fillEntry({ root, entry, report }) {
     // The mark was for a binary that is about to be replaced.
     rmSync(entry.mark, { force: true });
 
-    if (
-      (await download({ entry, report })) &&
-      (await verificationFailure({ root, entry, report })) === null
-    ) {
-      return;
+    if (await download({ entry, report })) {
+      const failure = await verificationFailure({ root, entry, report });
+
+      if (failure === null) {
+        return;
+      }
+
+      report.step(failure);
+      // Else an interrupted build would leave it to the next setup as one that was built here.
+      rmSync(entry.binary);
     }
 
     await build({ entry, report });
@@ -202,11 +207,7 @@ async function verificationFailure({ root, entry, report }) {
   );
 
   if (code !== 0) {
-    const failure = lastLines.slice(-30).join('\n') || `the verification ended with ${code}`;
-
-    report.step(`The mediasoup worker failed its verification: ${lastLines[0] ?? code}`);
-
-    return failure;
+    return lastLines.slice(-30).join('\n') || `The verification ended with ${code}`;
   }
 
   writeFileSync(entry.mark, verificationKey());

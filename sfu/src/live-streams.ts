@@ -72,8 +72,9 @@ export class LiveStreams {
   }
 
   async #openStream(key: StreamKey): Promise<LiveStream> {
-    const worker = await this.#workers.place();
-    const router = await askMediasoup('open the stream', () => worker.createRouter(MEDIA_CODECS));
+    const { router, worker } = await askMediasoup('open the stream', () =>
+      this.#workers.openRouter(MEDIA_CODECS),
+    );
     if (this.#isClosed) {
       router.close();
       throw new CodedError('SHUTTING_DOWN', 'Cannot open the stream: the SFU is shutting down.');

@@ -1,5 +1,5 @@
 import { CodedError, SFU_PATH, toCodedError } from '@proofcast/shared';
-import type { FastifyError, FastifyInstance } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Signaling } from './signaling.ts';
 
 export interface RoutesOptions {
@@ -32,16 +32,18 @@ export function registerRoutes(app: FastifyInstance, { signaling, unreadyReasons
     throw new CodedError('NOT_FOUND', `Cannot find ${request.method} ${request.url.split('?')[0]}.`);
   });
 
-  app.setErrorHandler(async (error, request, reply) => {
-    const coded = isRefusal(error) ? new CodedError('MESSAGE_INVALID', error.message) : toCodedError(error);
-    if (coded.code === 'INTERNAL') request.log.error({ err: error }, 'request failed unexpectedly');
-    reply.code(coded.status);
-    return coded.toBody();
-  });
+  app.setErrorHandler(sendError);
+}
+
+/** Answers with the code of `error`, or with `INTERNAL` when it has none. Also for requests that match no route. */
+export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const coded = isUnreadable(error) ? new CodedError('MESSAGE_INVALID', error.message) : toCodedError(error);
+  if (coded.code === 'INTERNAL') request.log.error({ err: error }, 'request failed unexpectedly');
+  void reply.code(coded.status).send(coded.toBody());
 }
 
 /** Fastify's own word for a request that it cannot read. */
-function isRefusal(error: unknown): error is FastifyError {
+function isUnreadable(error: unknown): error is FastifyError {
   if (!(error instanceof Error) || !('statusCode' in error)) return false;
   return Number(error.statusCode) >= 400 && Number(error.statusCode) < 500;
 }

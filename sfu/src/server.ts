@@ -3,7 +3,7 @@ import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import { pino, type Logger } from 'pino';
 import type { SfuConfig } from './config.ts';
 import { LiveStreams } from './live-streams.ts';
-import { registerRoutes } from './routes.ts';
+import { registerRoutes, sendError } from './routes.ts';
 import { Signaling } from './signaling.ts';
 import { SigningKeys } from './signing-keys.ts';
 import { verifyToken } from './tokens.ts';
@@ -48,6 +48,7 @@ export async function startSfu(
   const loggerInstance: FastifyBaseLogger = log;
   const app: FastifyInstance = fastify({
     loggerInstance,
+    frameworkErrors: sendError,
     logController: new LogController({ disableRequestLogging: true }),
   });
   let closing: Promise<void> | undefined;

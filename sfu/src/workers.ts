@@ -1,4 +1,5 @@
 import { CodedError, createReconnectPolicy, type ReconnectPolicy } from '@proofcast/shared';
+import type { Router, RouterRtpCodecCapability } from 'mediasoup/types';
 import { MediaWorker, type MediaWorkerOptions } from './media-worker.ts';
 
 export interface WorkersOptions extends Omit<MediaWorkerOptions, 'port'> {
@@ -22,11 +23,16 @@ interface Slot {
   state: SlotState;
 }
 
+export interface PlacedRouter {
+  readonly router: Router;
+  readonly worker: MediaWorker;
+}
+
 /** The media workers of this host. One that dies is replaced; what was on it is for its streams to tell. */
 export class Workers {
   readonly #options: WorkersOptions;
   readonly #slots: Slot[] = [];
-  readonly #waiting = new Set<(worker: MediaWorker | undefined) => void>();
+  readonly #waiting = new Set<() => void>();
   readonly #starting = new Set<Promise<void>>();
   #closing: Promise<void> | undefined;
 
@@ -48,16 +54,22 @@ export class Workers {
     }
   }
 
-  /** The worker that has least to do. Waits for one when all are being replaced; throws `UNAVAILABLE` after a while. */
-  async place(): Promise<MediaWorker> {
-    this.#throwIfClosed();
-    const running = this.#running();
-    const first = running[0];
-    if (first) return running.reduce((least, worker) => (worker.load < least.load ? worker : least), first);
-    const worker = await this.#waitForWorker();
-    this.#throwIfClosed();
-    if (worker) return worker;
-    throw new CodedError('UNAVAILABLE', `Cannot place the stream: ${this.unreadyReasons().join('; ')}.`);
+  /**
+   * Opens a router on the worker that has least to do. Waits for a worker when all are being replaced, and throws
+   * `UNAVAILABLE` after a while.
+   */
+  async openRouter(mediaCodecs: RouterRtpCodecCapability[]): Promise<PlacedRouter> {
+    if (this.#running().length === 0) await this.#waitForWorker();
+    if (this.#closing)
+      throw new CodedError('SHUTTING_DOWN', 'Cannot open a router: the SFU is shutting down.');
+    const worker = this.#running().reduce<MediaWorker | undefined>(
+      (least, next) => (least && least.load <= next.load ? least : next),
+      undefined,
+    );
+    if (!worker) {
+      throw new CodedError('UNAVAILABLE', `Cannot open a router: ${this.unreadyReasons().join('; ')}.`);
+    }
+    return { router: await worker.createRouter(mediaCodecs), worker };
   }
 
   /** Process ids of the workers that run. */
@@ -80,7 +92,7 @@ export class Workers {
 
   async #closeAll(): Promise<void> {
     for (const { state } of this.#slots) if (state.kind === 'waiting') clearTimeout(state.timer);
-    for (const wake of this.#waiting) wake(undefined);
+    for (const wake of this.#waiting) wake();
     await Promise.allSettled(this.#starting);
     await Promise.all(this.#running().map((worker) => worker.close()));
   }
@@ -113,7 +125,7 @@ export class Workers {
     });
     slot.state = { kind: 'running', worker };
     this.#options.log.info({ workerPid: worker.pid, slot: slot.index }, 'media worker started');
-    for (const wake of this.#waiting) wake(worker);
+    for (const wake of this.#waiting) wake();
   }
 
   /** At once the first time, then more and more slowly, until a worker has lived for a while. */
@@ -139,20 +151,16 @@ export class Workers {
     return tracked;
   }
 
-  #waitForWorker(): Promise<MediaWorker | undefined> {
+  /** Resolves when a worker has started, the pool is closed, or the wait has been long enough. */
+  #waitForWorker(): Promise<void> {
     return new Promise((resolve) => {
-      const wake = (worker: MediaWorker | undefined): void => {
+      const wake = (): void => {
         clearTimeout(timer);
         this.#waiting.delete(wake);
-        resolve(worker);
+        resolve();
       };
-      const timer = setTimeout(() => wake(undefined), this.#options.waitMs);
+      const timer = setTimeout(wake, this.#options.waitMs);
       this.#waiting.add(wake);
     });
-  }
-
-  #throwIfClosed(): void {
-    if (this.#closing)
-      throw new CodedError('SHUTTING_DOWN', 'Cannot place the stream: the SFU is shutting down.');
   }
 }

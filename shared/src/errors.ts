@@ -57,6 +57,7 @@ export const ERRORS = {
   ),
   RECORDING_NOT_READY: define(409, 4409, true, 'The recording is not sealed yet.'),
   RECORDING_SEALED: define(409, 4409, false, 'The recording is sealed and takes no more chunks.'),
+  RECORDING_EMPTY: define(409, 4409, false, 'No picture arrived before the recording ended.'),
   RANGE_UNSATISFIABLE: define(416, 4416, false, 'The byte range lies outside the recording.'),
   EMAIL_TAKEN: define(409, 4409, false, 'A user with this e-mail address exists already.'),
 

@@ -13,7 +13,8 @@ const { values: flags, positionals: prefixes } = parseArgs({
   options: { json: { type: 'string' } },
   allowPositionals: true,
 });
-const isWanted = (name: string) => prefixes.length === 0 || prefixes.some((prefix) => name.startsWith(prefix));
+const isWanted = (name: string) =>
+  prefixes.length === 0 || prefixes.some((prefix) => name.startsWith(prefix));
 const wanted = BENCHMARKS.filter((benchmark) => benchmark.names.some(isWanted));
 if (wanted.length === 0) {
   console.error(`No benchmark begins with ${prefixes.join(' or ')}.`);

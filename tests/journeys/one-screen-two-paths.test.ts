@@ -12,7 +12,13 @@ import { launchViewer } from '../harness/chromium.ts';
 import { openWall, signIn, tileOf, type Credentials } from '../harness/dashboard-driver.ts';
 import { DesktopDriver } from '../harness/desktop-driver.ts';
 import { startServices, type Services } from '../harness/services.ts';
-import { probeFile, readFileStamps, readStamp, watchStamps, type SeenStamp } from '../harness/stamp-readers.ts';
+import {
+  probeFile,
+  readFileStamps,
+  readStamp,
+  watchStamps,
+  type SeenStamp,
+} from '../harness/stamp-readers.ts';
 import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
 import { BEHIND_PROXY_ARGUMENTS, startStrictProxy, type StrictProxy } from '../harness/strict-proxy.ts';
 
@@ -96,7 +102,10 @@ describe('one screen, two paths, one saved recording', () => {
     restrictedPage = await openWall(restrictedBrowser, services.relay.url, VIEWER);
     const tile = tileOf(restrictedPage, streamId);
     await tile.waitForPath('relay');
-    const seen = await watchStamps(restrictedPage, tile.video, { isEnough: stampCount(40), timeoutMs: 30_000 });
+    const seen = await watchStamps(restrictedPage, tile.video, {
+      isEnough: stampCount(40),
+      timeoutMs: 30_000,
+    });
     const ageMs = medianAgeMs(seen);
     console.info(`through the relay: median age ${ageMs} ms of ${seen.length} pictures`);
     expect(ageMs).toBeLessThan(5000);
@@ -164,6 +173,8 @@ describe('one screen, two paths, one saved recording', () => {
     expect(recording.startedAtMs).toBeGreaterThan(startedMs);
     expect(stoppedMs - last).toBeLessThan(300);
     expect(stoppedMs - last).toBeGreaterThan(-100);
-    console.info(`recording: ${probed.durationS.toFixed(2)} s, last picture ${stoppedMs - last} ms before stop`);
+    console.info(
+      `recording: ${probed.durationS.toFixed(2)} s, last picture ${stoppedMs - last} ms before stop`,
+    );
   });
 });

@@ -1,5 +1,5 @@
 /** A media element of a recording as reactive state, and what the controls do with it. */
-import { onScopeDispose, reactive, readonly, watch, type Ref } from 'vue';
+import { onScopeDispose, reactive, watch, type Ref } from 'vue';
 import { PLAYBACK_RATES } from '../config.ts';
 
 export interface Playback {
@@ -108,7 +108,7 @@ export function usePlayback(video: Ref<HTMLVideoElement | null>): PlaybackContro
   };
 
   return {
-    playback: readonly(playback) as Playback,
+    playback: playback,
     toggle: () => {
       const element = video.value;
       if (!element) return;

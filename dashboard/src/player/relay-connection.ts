@@ -209,7 +209,10 @@ export class RelayConnection {
   }
 
   #ask(channel: number, watch: Watch): void {
+    const askedAtMs = this.#options.nowMs();
     watch.cancelAnswerLimit = this.#options.schedule(() => {
+      // Other messages show that the relay is there, and has no key cluster of this stream yet.
+      if (this.#lastMessageAtMs > askedAtMs) return;
       this.drop(new CodedError('TIMEOUT', 'The relay did not answer a watch in time.'));
     }, WATCH_ANSWER_MS);
     this.#send({ type: 'watch', data: { channel, streamId: watch.streamId } });
@@ -220,7 +223,8 @@ export class RelayConnection {
     this.#cancelTimer();
     this.#cancelTimer = this.#options.schedule(() => void this.#connect(), this.#policy.nextDelayMs());
     this.#become({ kind: 'down', error });
-    for (const channel of [...this.#watches.keys()]) this.#endWatch(channel, error);
+    const channels = Array.from(this.#watches.keys());
+    for (const channel of channels) this.#endWatch(channel, error);
   }
 
   #leaveSocket(closeCode: number, reason: string): void {

@@ -8,7 +8,6 @@ import {
   fromErrorBody,
   RpcClient,
   SFU_NOTIFICATIONS,
-  SFU_PATH,
   SFU_REQUESTS,
   toCloseReason,
   toCodedError,
@@ -84,15 +83,11 @@ export class SfuConnection {
     this.#streams.delete(streamId);
     const client = this.#current?.client;
     if (!client) return;
-    const left = client.request('leave', { streamId }).then(nothing, nothing);
-    this.#leaving.set(streamId, left);
-    void left.then(() => {
-      if (this.#leaving.get(streamId) === left) this.#leaving.delete(streamId);
-    });
+    this.#leaving.set(streamId, this.#tellLeaving(client, streamId));
   }
 
   /** One request; connects first when needed. Throws the coded error of the SFU or of the connection. */
-  async request<M extends keyof Requests & string>(
+  async request<M extends keyof Requests>(
     method: M,
     params: ParamsOf<Requests, M>,
   ): Promise<ResultOf<Requests, M>> {
@@ -112,6 +107,15 @@ export class SfuConnection {
     this.#isClosed = true;
     this.#streams.clear();
     this.#loseLink(new CodedError('UNAVAILABLE', 'The page has closed its connection to the SFU.'));
+  }
+
+  async #tellLeaving(client: Client, streamId: Id): Promise<void> {
+    try {
+      await client.request('leave', { streamId });
+    } catch {
+      // Then the SFU has forgotten this viewer already.
+    }
+    this.#leaving.delete(streamId);
   }
 
   #connect(): Promise<Link> {
@@ -139,7 +143,7 @@ export class SfuConnection {
 
   async #open(): Promise<Link> {
     const token = await this.#options.createToken();
-    const socket = this.#options.openSocket(signalingUrl(token.url));
+    const socket = this.#options.openSocket(token.url);
     const client: Client = new RpcClient({
       requests: SFU_REQUESTS,
       notifications: SFU_NOTIFICATIONS,
@@ -163,7 +167,7 @@ export class SfuConnection {
       else client.close(errorOfClose(event));
     });
     try {
-      await opened(socket, this.#options.schedule);
+      await untilOpen(socket, this.#options.schedule);
       await this.#authenticate(client, token);
     } catch (error) {
       client.close(toCodedError(error));
@@ -216,7 +220,8 @@ export class SfuConnection {
     this.#cancelRenewal();
     link?.client.close(error);
     if (link && link.socket.readyState <= WebSocket.OPEN) link.socket.close(1000);
-    for (const streamId of [...this.#streams.keys()]) this.#endStream(streamId, error);
+    const streamIds = Array.from(this.#streams.keys());
+    for (const streamId of streamIds) this.#endStream(streamId, error);
   }
 
   #endStream(streamId: Id, error: CodedError): void {
@@ -226,14 +231,7 @@ export class SfuConnection {
   }
 }
 
-/** The relay names the SFU's address; the path is the protocol's. */
-function signalingUrl(url: string): string {
-  const parsed = new URL(url);
-  if (parsed.pathname === '/') parsed.pathname = SFU_PATH;
-  return parsed.href;
-}
-
-function opened(socket: WebSocket, schedule: Schedule): Promise<void> {
+function untilOpen(socket: WebSocket, schedule: Schedule): Promise<void> {
   return new Promise((resolve, reject) => {
     const cancel = schedule(() => {
       reject(new CodedError('TIMEOUT', 'The media server did not answer in time.'));

@@ -16,18 +16,16 @@ export interface StateText {
   readonly sinceMs: number | null;
 }
 
-export function streamStateText(state: StreamState): StateText {
-  const { sinceMs } = state;
-  switch (state.kind) {
-    case 'live':
-      return { tone: 'good', shape: 'dot', label: 'Live', sinceMs };
-    case 'reconnecting':
-      return { tone: 'attention', shape: 'half', label: 'Reconnecting', sinceMs };
-    case 'capture-stalled':
-      return { tone: 'broken', shape: 'triangle', label: 'Capture broken', sinceMs };
-    case 'offline':
-      return { tone: 'quiet', shape: 'ring', label: sinceMs === null ? 'Never live' : 'Offline', sinceMs };
-  }
+const STATES: Readonly<Record<StreamState['kind'], Omit<StateText, 'sinceMs'>>> = {
+  live: { tone: 'good', shape: 'dot', label: 'Live' },
+  reconnecting: { tone: 'attention', shape: 'half', label: 'Reconnecting' },
+  'capture-stalled': { tone: 'broken', shape: 'triangle', label: 'Capture broken' },
+  offline: { tone: 'quiet', shape: 'ring', label: 'Offline' },
+};
+
+export function streamStateText({ kind, sinceMs }: StreamState): StateText {
+  if (sinceMs === null) return { ...STATES[kind], label: 'Never live', sinceMs };
+  return { ...STATES[kind], sinceMs };
 }
 
 export const PATH_LABELS: Readonly<Record<PathName, string>> = { webrtc: 'WebRTC', relay: 'Relay' };
@@ -60,26 +58,21 @@ export function pictureText(
   player: PlayerState<unknown>,
   nowMs: number,
 ): PictureText | null {
-  switch (player.kind) {
-    case 'playing':
-      return null;
-    case 'connecting':
-      return { isBusy: true, title: 'Connecting', detail: '' };
-    case 'no-picture': {
-      const reason = player.failures.relay ?? player.failures.webrtc;
-      return {
-        isBusy: false,
-        title: `No picture for ${formatElapsed(nowMs - player.sinceMs)}`,
-        detail: `${reason ? `${errorText(reason)} ` : ''}Both paths are being tried again.`,
-      };
-    }
-    case 'idle':
-      return idleText(stream, nowMs);
-  }
+  if (player.kind === 'playing') return null;
+  if (player.kind === 'connecting') return CONNECTING;
+  if (player.kind === 'idle') return idleText(stream, nowMs);
+  const reason = player.failures.relay ?? player.failures.webrtc;
+  return {
+    isBusy: false,
+    title: `No picture for ${formatElapsed(nowMs - player.sinceMs)}`,
+    detail: `${reason ? `${errorText(reason)} ` : ''}Both paths are being tried again.`,
+  };
 }
 
+const CONNECTING: PictureText = { isBusy: true, title: 'Connecting', detail: '' };
+
 function idleText(stream: StreamState, nowMs: number): PictureText {
-  if (stream.kind !== 'offline') return { isBusy: true, title: 'Connecting', detail: '' };
+  if (stream.kind !== 'offline') return CONNECTING;
   return stream.sinceMs === null
     ? { isBusy: false, title: 'Not shared yet', detail: 'This desktop has never shared its screen.' }
     : { isBusy: false, title: 'Offline', detail: `for ${formatElapsed(nowMs - stream.sinceMs)}` };

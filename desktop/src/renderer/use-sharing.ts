@@ -1,6 +1,6 @@
 /** The state of the app for the views: what the main process says, and the session of this page. */
-import { CodedError, toCodedError } from '@proofcast/shared';
-import { onUnmounted, readonly, shallowRef, type Ref } from 'vue';
+import { toCodedError, type CodedError } from '@proofcast/shared';
+import { onUnmounted, shallowRef, type Ref } from 'vue';
 import type { DesktopState, ScreenSource } from '../ipc.ts';
 import { ask, onEvent } from './main-process.ts';
 import { PublishSession, type SessionState } from './publish-session.ts';
@@ -29,10 +29,15 @@ export function useSharing(): SharingModel {
   };
   const subscriptions = [
     onEvent('stateChanged', accept),
-    onEvent('stopRequested', () => void session.stop()),
+    onEvent('stopRequested', () => void stopForGood()),
   ];
   onUnmounted(() => subscriptions.forEach((unsubscribe) => unsubscribe()));
 
+  const stopForGood = async () => {
+    await session.stop();
+    // Also when nothing was shared yet: the main process waits for this answer.
+    await ask('endSharing', {});
+  };
   const open = async () => {
     try {
       // A page that was loaded anew shares nothing, whatever the one before it did.
@@ -44,9 +49,9 @@ export function useSharing(): SharingModel {
   };
   void open();
   return {
-    desktop: readonly(desktop),
-    session: readonly(sessionState) as Readonly<Ref<SessionState>>,
-    error: readonly(error) as Readonly<Ref<CodedError | null>>,
+    desktop,
+    session: sessionState,
+    error,
     start: (source) => session.start(source),
     stop: () => session.stop(),
   };

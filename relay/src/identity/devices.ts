@@ -32,8 +32,8 @@ export class Devices {
   async revoke(companyId: Id, deviceId: Id): Promise<Device> {
     const row = await this.#database
       .updateTable('devices')
-      .set(({ fn, ref, val }) => ({
-        revoked_at_ms: fn.coalesce(ref('revoked_at_ms'), val(this.#clock.nowMs())),
+      .set((sets) => ({
+        revoked_at_ms: sets.fn.coalesce(sets.ref('revoked_at_ms'), sets.val(this.#clock.nowMs())),
       }))
       .where('company_id', '=', companyId)
       .where('device_id', '=', deviceId)

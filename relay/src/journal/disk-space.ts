@@ -64,15 +64,13 @@ export class DiskSpace {
 
   #scheduleNext(): void {
     if (this.#isClosed) return;
-    this.#cancel = this.#clock.schedule(() => {
-      void freeBytesOf(this.#path)
-        // A disk that does not even answer has no room that one could count on.
-        .catch(() => 0)
-        .then((freeBytes) => {
-          this.#freeBytes = freeBytes;
-          this.#scheduleNext();
-        });
-    }, this.#limits.freeSpaceIntervalMs);
+    this.#cancel = this.#clock.schedule(() => void this.#look(), this.#limits.freeSpaceIntervalMs);
+  }
+
+  async #look(): Promise<void> {
+    // A disk that does not even answer has no room that one could count on.
+    this.#freeBytes = await freeBytesOf(this.#path).catch(() => 0);
+    this.#scheduleNext();
   }
 }
 

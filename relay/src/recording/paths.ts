@@ -33,6 +33,6 @@ export function recordingPaths({
     folder,
     media: join(folder, `${name}.webm`),
     thumbnail: join(folder, `${name}.jpg`),
-    temporaryPrefix: `.${name}.part`,
+    temporaryPrefix: `${name}.part`,
   };
 }

@@ -8,7 +8,6 @@ import {
   type Permission,
   type RouteAccess,
 } from '@proofcast/shared';
-import type {} from '@fastify/cookie';
 import type { FastifyRequest } from 'fastify';
 import type { DeviceRow } from '../database/schema.ts';
 import type { DeviceAssertions } from '../identity/device-assertions.ts';
@@ -64,6 +63,8 @@ export class AccessGuard {
       case 'devices:manage':
       case 'users:manage':
         return permit(await this.#requireSession(request), access);
+      default:
+        throw new CodedError('FORBIDDEN', `Nobody may call a route with access ${String(access)}.`);
     }
   }
 

@@ -6,7 +6,6 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FastifyHelmetOptions } from '@fastify/helmet';
-import type {} from '@fastify/static';
 import { CodedError } from '@proofcast/shared';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { answerNotFound, pathOf } from './error-handler.ts';
@@ -25,7 +24,7 @@ export interface DashboardOptions {
 export function serveDashboard(app: FastifyInstance, { directory, sfu }: DashboardOptions): void {
   const sendPage = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const nonce = randomBytes(16).toString('base64');
-    await reply.helmet({ contentSecurityPolicy: pagePolicy({ nonce, sfuUrl: sfuUrlFor(request, sfu) }) });
+    void reply.helmet({ contentSecurityPolicy: pagePolicy({ nonce, sfuUrl: sfuUrlFor(request, sfu) }) });
     return reply
       .type('text/html; charset=utf-8')
       .header('cache-control', 'no-cache')
@@ -36,10 +35,11 @@ export function serveDashboard(app: FastifyInstance, { directory, sfu }: Dashboa
     const path = pathOf(request);
     if (path === '/' || path === '/index.html') return sendPage(request, reply);
     const isHashed = path.startsWith(HASHED_ASSETS);
+    void reply.header('cache-control', isHashed ? 'public, max-age=31536000, immutable' : 'no-cache');
     return reply.sendFile(decodeURI(path), directory, {
       index: false,
       dotfiles: 'ignore',
-      ...(isHashed ? { immutable: true, maxAge: '1y' } : { cacheControl: false }),
+      cacheControl: false,
     });
   });
 

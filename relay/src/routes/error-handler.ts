@@ -8,7 +8,16 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
   const retryAfterMs = coded.details?.['retryAfterMs'];
   // RFC 9110, 10.2.3: whole seconds.
   if (typeof retryAfterMs === 'number') void reply.header('retry-after', Math.ceil(retryAfterMs / 1000));
-  return reply.code(coded.status).header('cache-control', 'no-store').send(coded.toBody());
+  const contentRange = contentRangeOf(error);
+  if (contentRange) void reply.header('content-range', contentRange);
+  return (
+    reply
+      .code(coded.status)
+      .header('cache-control', 'no-store')
+      // A handler that failed while sending a file has named the type of the file.
+      .type('application/json; charset=utf-8')
+      .send(coded.toBody())
+  );
 }
 
 export function answerNotFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -19,6 +28,11 @@ export function answerNotFound(request: FastifyRequest, reply: FastifyReply): Fa
 /** The path without its query, which may hold a ticket. */
 export function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? '';
+}
+
+/** The length that a range has missed, as the sender of files reports it (RFC 9110, 15.5.17). */
+function contentRangeOf(error: unknown): string | undefined {
+  return (error as { headers?: Record<string, string> }).headers?.['Content-Range'];
 }
 
 function translate(error: unknown): CodedError {

@@ -1,5 +1,4 @@
 import { basename, dirname } from 'node:path';
-import type {} from '@fastify/static';
 import type { FastifyReply } from 'fastify';
 import type { Media } from './media.ts';
 import type { RouteHandlers } from './route-table.ts';

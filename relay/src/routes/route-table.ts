@@ -14,7 +14,6 @@ import {
   type RouteQuery,
   type RouteResponse,
 } from '@proofcast/shared';
-import type {} from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';

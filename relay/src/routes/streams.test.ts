@@ -1,5 +1,6 @@
 import { decodeJwt } from 'jose';
 import { parseTokenClaims, ROLES } from '@proofcast/shared';
+import { MAX_SOCKET_FRAME_BYTES } from '../media-limits.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HeldClock } from '../../testing/held-clock.ts';
 import { closeOf, type TestClient } from '../../testing/test-client.ts';
@@ -73,6 +74,13 @@ describe('the view socket', () => {
     const socket = await viewer.open('view', { query: { ticket }, headers: { origin: test.relay.url } });
     socket.close();
     await closeOf(socket);
+  });
+
+  it('closes with 1009 when a frame is larger than anything the protocol has', async () => {
+    const socket = await openView(await test.signInAs('viewer'));
+    const closed = closeOf(socket);
+    socket.send(Buffer.alloc(MAX_SOCKET_FRAME_BYTES + 1));
+    expect(await closed).toMatchObject({ code: 1009 });
   });
 
   it('closes when its user signs out, and those of other sessions stay', async () => {

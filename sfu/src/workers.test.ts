@@ -1,0 +1,258 @@
+import { createServer, type AddressInfo } from 'node:net';
+import { createId } from '@proofcast/shared';
+import { pino } from 'pino';
+import { afterEach, describe, expect, it } from 'vitest';
+import { RTP_CAPABILITIES, videoParameters } from '../testing/rtp-parameters.ts';
+import { runSfu, type RunningSfu } from '../testing/running-sfu.ts';
+import { MEDIA_CODECS } from './media-options.ts';
+import type { MediaWorker } from './media-worker.ts';
+import { Workers, type WorkersOptions } from './workers.ts';
+
+const cleanups: (() => void | Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+async function openWorkers(overrides: Partial<WorkersOptions> = {}): Promise<Workers> {
+  const workers = await Workers.open({
+    count: 1,
+    firstPort: 0,
+    mediaAddress: '127.0.0.1',
+    announcedAddress: undefined,
+    waitMs: 5_000,
+    pingIntervalMs: 2_000,
+    pingTimeoutMs: 5_000,
+    closeTimeoutMs: 2_000,
+    log: pino({ level: 'silent' }),
+    ...overrides,
+  });
+  cleanups.push(() => workers.close());
+  return workers;
+}
+
+async function run(overrides: Parameters<typeof runSfu>[0] = {}): Promise<RunningSfu> {
+  const running = await runSfu(overrides);
+  cleanups.push(() => running.stop());
+  return running;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Listens on `port`, or on any free one, until the test ends or `release` is called. */
+async function takePort(port = 0): Promise<{ port: number; release: () => Promise<void> }> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  let released: Promise<void> | undefined;
+  const release = () => (released ??= new Promise<void>((resolve) => server.close(() => resolve())));
+  cleanups.push(release);
+  return { port: (server.address() as AddressInfo).port, release };
+}
+
+/** Two ports in a row, the first of them free and the second one taken. */
+async function takeSecondOfTwoPorts(): Promise<{ firstPort: number; release: () => Promise<void> }> {
+  for (;;) {
+    const first = await takePort();
+    const second = await takePort(first.port + 1).catch(() => undefined);
+    await first.release();
+    if (second) return { firstPort: first.port, release: second.release };
+  }
+}
+
+async function portsOf(worker: MediaWorker): Promise<number[]> {
+  const { udpSockets, tcpServers } = await worker.webRtcServer.dump();
+  return [...udpSockets, ...tcpServers].map(({ port }) => port);
+}
+
+describe('the pool', () => {
+  it('places streams where there is least to do, also when they come at once', async () => {
+    const workers = await openWorkers({ count: 2 });
+    const open = () => workers.openRouter(MEDIA_CODECS);
+    const placed = await Promise.all([open(), open(), open(), open()]);
+    const [first, second] = workers.pids;
+    expect(placed.filter(({ worker }) => worker.pid === first)).toHaveLength(2);
+    expect(placed.filter(({ worker }) => worker.pid === second)).toHaveLength(2);
+
+    for (const { router, worker } of placed) if (worker.pid === first) router.close();
+    const { router, worker } = await open();
+    expect(worker.pid).toBe(first);
+    for (let count = 0; count < 3; count += 1) {
+      await router.createWebRtcTransport({ webRtcServer: worker.webRtcServer });
+    }
+    expect(worker.load).toBe(4);
+    expect((await open()).worker.pid).toBe(second);
+    router.close();
+    expect(worker.load).toBe(0);
+  });
+
+  it('takes UDP and TCP ports in a row from the first one', async () => {
+    const { firstPort, release } = await takeSecondOfTwoPorts();
+    await release();
+    const workers = await openWorkers({ count: 2, firstPort });
+    const { worker: one } = await workers.openRouter(MEDIA_CODECS);
+    const { worker: other } = await workers.openRouter(MEDIA_CODECS);
+    const ports = [...(await portsOf(one)), ...(await portsOf(other))].toSorted((a, b) => a - b);
+    expect(ports).toEqual([firstPort, firstPort, firstPort + 1, firstPort + 1]);
+  });
+
+  it('does not start when one port is taken, says so, and gives the others back', async () => {
+    const { firstPort } = await takeSecondOfTwoPorts();
+    await expect(openWorkers({ count: 2, firstPort })).rejects.toThrow(
+      /Cannot take a port for media: .*address already in use/,
+    );
+    const workers = await openWorkers({ count: 1, firstPort });
+    expect(await portsOf((await workers.openRouter(MEDIA_CODECS)).worker)).toEqual([firstPort, firstPort]);
+  });
+
+  it('announces another address than the one it listens on', async () => {
+    const running = await run({ announcedAddress: 'media.example' });
+    const streamId = createId('stream');
+    const publisher = await running.connect(await running.issuer.publisher(streamId));
+    const { transport } = await publisher.request('publish', { streamId });
+    expect(transport.iceCandidates.map(({ address }) => address)).toEqual(['media.example', 'media.example']);
+  });
+
+  it('ends its processes when it is closed, twice as well as once, and places nothing any more', async () => {
+    const workers = await openWorkers({ count: 2 });
+    const { pids } = workers;
+    expect(pids.every(isAlive)).toBe(true);
+    await Promise.all([workers.close(), workers.close()]);
+    expect(pids.some(isAlive)).toBe(false);
+    await expect(workers.openRouter(MEDIA_CODECS)).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+  });
+
+  it('kills a process that does not end by itself', async () => {
+    const workers = await openWorkers({ closeTimeoutMs: 50 });
+    const [pid = 0] = workers.pids;
+    process.kill(pid, 'SIGSTOP');
+    await workers.close();
+    expect(isAlive(pid)).toBe(false);
+  });
+});
+
+describe('[S8] a worker that dies', () => {
+  it('is replaced, and whoever waits for one gets the new one', async () => {
+    const workers = await openWorkers();
+    const [old = 0] = workers.pids;
+    const { died } = watchDeath((await workers.openRouter(MEDIA_CODECS)).worker);
+    process.kill(old, 'SIGKILL');
+    await died;
+    expect(workers.unreadyReasons()).toEqual([
+      expect.stringContaining('media worker 0 is being replaced: it died'),
+    ]);
+    const { worker } = await workers.openRouter(MEDIA_CODECS);
+    expect(worker.pid).not.toBe(old);
+    expect(workers.pids).toEqual([worker.pid]);
+    expect(workers.unreadyReasons()).toEqual([]);
+  });
+
+  it('is replaced on the same port', async () => {
+    const { port, release } = await takePort();
+    await release();
+    const workers = await openWorkers({ firstPort: port });
+    const { died } = watchDeath((await workers.openRouter(MEDIA_CODECS)).worker);
+    process.kill(workers.pids[0] ?? 0, 'SIGKILL');
+    await died;
+    expect(await portsOf((await workers.openRouter(MEDIA_CODECS)).worker)).toEqual([port, port]);
+  });
+
+  it('whose port is taken meanwhile is tried again until the port is free; waiting for it has a limit', async () => {
+    const { port, release } = await takePort();
+    await release();
+    const workers = await openWorkers({ firstPort: port, waitMs: 300 });
+    const { worker } = await workers.openRouter(MEDIA_CODECS);
+    const { died } = watchDeath(worker);
+    process.kill(worker.pid, 'SIGKILL');
+    await died;
+    const squatter = await takePort(port);
+    await expect(workers.openRouter(MEDIA_CODECS)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(workers.unreadyReasons()[0]).toContain('address already in use');
+    await squatter.release();
+    await expect.poll(() => workers.unreadyReasons(), { timeout: 10_000 }).toEqual([]);
+  });
+
+  it('ends its streams with WORKER_DIED for everybody; the same connections publish and view again', async () => {
+    const running = await run();
+    const streamId = createId('stream');
+    const publisher = await running.connect(await running.issuer.publisher(streamId));
+    const viewers = await Promise.all(
+      Array.from({ length: 3 }, async () => running.connect(await running.issuer.viewer())),
+    );
+    const publish = async () => {
+      await publisher.request('publish', { streamId });
+      await publisher.request('produce', { streamId, kind: 'video', rtpParameters: videoParameters() });
+    };
+    await publish();
+    for (const viewer of viewers) await viewer.request('view', { streamId });
+
+    process.kill(running.sfu.workerPids[0] ?? 0, 'SIGKILL');
+    for (const client of [publisher, ...viewers]) {
+      expect(await client.next('streamClosed')).toEqual({ streamId, code: 'WORKER_DIED' });
+    }
+    await publish();
+    for (const viewer of viewers) {
+      await viewer.request('view', { streamId });
+      const { consumers } = await viewer.request('consume', { streamId, rtpCapabilities: RTP_CAPABILITIES });
+      expect(consumers).toHaveLength(1);
+      expect(viewer.unread.filter((name) => name !== 'producerAdded')).toEqual([]);
+    }
+  });
+
+  it('leaves the streams of other workers alone', async () => {
+    const running = await run({ workerCount: 2 });
+    const ids = [createId('stream'), createId('stream')];
+    const publishers = await Promise.all(
+      ids.map(async (streamId) => {
+        const publisher = await running.connect(await running.issuer.publisher(streamId));
+        await publisher.request('publish', { streamId });
+        return { publisher, streamId };
+      }),
+    );
+    process.kill(running.sfu.workerPids[0] ?? 0, 'SIGKILL');
+    const ended = await Promise.race(
+      publishers.map(async (one) => ({ ...one, notification: await one.publisher.next('streamClosed') })),
+    );
+    expect(ended.notification).toEqual({ streamId: ended.streamId, code: 'WORKER_DIED' });
+    const other = publishers.find(({ streamId }) => streamId !== ended.streamId);
+    await other?.publisher.request('restartIce', { streamId: other.streamId });
+    expect(other?.publisher.unread).toEqual([]);
+  });
+
+  it('while requests are under way has them refused, not forgotten', async () => {
+    const running = await run();
+    const streamId = createId('stream');
+    const publisher = await running.connect(await running.issuer.publisher(streamId));
+    await publisher.request('publish', { streamId });
+    const [pid = 0] = running.sfu.workerPids;
+    process.kill(pid, 'SIGSTOP');
+    const waiting = publisher.refusal('restartIce', { streamId });
+    const viewer = await running.connect(await running.issuer.viewer());
+    const joining = viewer.refusal('view', { streamId });
+    process.kill(pid, 'SIGKILL');
+    expect((await waiting).code).toBe('WORKER_DIED');
+    expect((await joining).code).toBe('WORKER_DIED');
+  });
+
+  it('includes one that hangs: it is killed and replaced', async () => {
+    const running = await run({ limits: { workerPingIntervalMs: 50, workerPingTimeoutMs: 200 } });
+    const streamId = createId('stream');
+    const publisher = await running.connect(await running.issuer.publisher(streamId));
+    await publisher.request('publish', { streamId });
+    process.kill(running.sfu.workerPids[0] ?? 0, 'SIGSTOP');
+    expect(await publisher.next('streamClosed')).toEqual({ streamId, code: 'WORKER_DIED' });
+    await publisher.request('publish', { streamId });
+  });
+});
+
+function watchDeath(worker: { onDied(callback: () => void): void }): { died: Promise<void> } {
+  return { died: new Promise((resolve) => worker.onDied(resolve)) };
+}

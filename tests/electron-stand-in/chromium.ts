@@ -1,0 +1,70 @@
+/** Test code: the one Chromium behind the stand-in. It ends with this process, because it is driven through a pipe. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { chromium, type BrowserContext, type Page } from 'playwright-core';
+import { report } from './launcher-channel.ts';
+import type { StandInSettings } from './settings.ts';
+
+const ARGUMENTS = [
+  // A window of an app has neither tabs nor an address field.
+  '--app=about:blank',
+  // Captures the real X screen; with a fake picker in addition it would fail.
+  '--auto-select-desktop-capture-source=Entire screen',
+  '--autoplay-policy=no-user-gesture-required',
+  '--disable-renderer-backgrounding',
+  '--disable-background-timer-throttling',
+  '--disable-backgrounding-occluded-windows',
+  // Media from one process of this machine to another; a page may reach servers in the local network.
+  '--allow-loopback-in-peer-connection',
+  '--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-quic',
+  '--disable-gpu',
+  '--no-first-run',
+  // The launcher connects to the same browser to do what a person does.
+  '--remote-debugging-port=0',
+];
+
+let context: BrowserContext | undefined;
+
+export async function startChromium(settings: StandInSettings): Promise<void> {
+  const { x, y } = settings.windowPosition;
+  context = await chromium.launchPersistentContext(settings.profileDir, {
+    executablePath: settings.chromiumPath,
+    headless: false,
+    viewport: null,
+    args: [
+      ...ARGUMENTS,
+      `--window-position=${x},${y}`,
+      '--window-size=1120,760',
+      // Chromium refuses its sandbox to root.
+      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+    ],
+    env: { ...process.env, DISPLAY: settings.display },
+  });
+  report({ kind: 'started', cdpUrl: await readCdpUrl(settings.profileDir) });
+}
+
+/** The page of the first window, which Chromium opens by itself. */
+export function firstPage(): Page {
+  const page = context?.pages()[0];
+  if (!page) throw new Error('The stand-in opens one window, after the app is ready.');
+  return page;
+}
+
+export async function closeChromium(): Promise<void> {
+  await context?.close().catch(() => undefined);
+}
+
+/** Chromium writes the port that it has chosen into its profile. */
+async function readCdpUrl(profileDir: string): Promise<string> {
+  for (;;) {
+    const text = await readFile(join(profileDir, 'DevToolsActivePort'), 'utf8').catch(() => '');
+    const [port, path] = text.split('\n');
+    if (port && path) return `http://127.0.0.1:${port}`;
+    await wait(20);
+  }
+}

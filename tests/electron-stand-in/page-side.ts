@@ -1,0 +1,88 @@
+/**
+ * Test code that runs in the page, before anything else: gives the preload script its small `electron` module, and
+ * lets the main process decide what `getDisplayMedia` captures. It is sent to the page as text, so it uses nothing from
+ * outside.
+ */
+export interface PageSideOptions {
+  /** Names of the bindings to the main process; they are taken away from the page. */
+  readonly invokeBinding: string;
+  readonly displayMediaBinding: string;
+  /** Name of the function through which the main process delivers events. */
+  readonly deliverName: string;
+}
+
+/** The built preload script as a CommonJS module. */
+type Preload = (require: (name: string) => object, exports: object, module: object) => void;
+
+type Listener = (event: object, ...args: unknown[]) => void;
+type InvokeAnswer = { ok: true; result: unknown } | { ok: false; error: string };
+
+export function installPageSide(options: PageSideOptions, preload: Preload): void {
+  const { invokeBinding, displayMediaBinding, deliverName } = options;
+  const globals = globalThis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+  const invokeMain = globals[invokeBinding];
+  const askForDisplay = globals[displayMediaBinding];
+  delete globals[invokeBinding];
+  delete globals[displayMediaBinding];
+  // Electron runs the preload script in the main frame alone, and only the app's own pages are of interest here.
+  const isAppPage = window.top === window && location.hostname.endsWith('.electron-stand-in.invalid');
+  if (!isAppPage || !invokeMain || !askForDisplay) return;
+
+  const listeners = new Map<string, Set<Listener>>();
+  const ipcRenderer = {
+    async invoke(channel: string, ...args: unknown[]): Promise<unknown> {
+      const answer = (await invokeMain(channel, structuredClone(args))) as InvokeAnswer;
+      if (answer.ok) return answer.result;
+      throw new Error(`Error invoking remote method '${channel}': ${answer.error}`);
+    },
+    on(channel: string, listener: Listener): void {
+      const known = listeners.get(channel) ?? new Set();
+      listeners.set(channel, known.add(listener));
+    },
+    removeListener(channel: string, listener: Listener): void {
+      listeners.get(channel)?.delete(listener);
+    },
+  };
+  Object.defineProperty(globalThis, deliverName, {
+    value: (channel: string, args: unknown[]) => {
+      for (const listener of listeners.get(channel) ?? []) listener({}, ...args);
+    },
+  });
+
+  /** Everything that crosses the bridge is copied, as between Electron's two worlds; functions become proxies. */
+  const copy = (value: unknown): unknown => {
+    if (typeof value === 'function') {
+      return (...args: unknown[]): unknown => {
+        const result: unknown = value(...args.map(copy));
+        return result instanceof Promise ? result.then(copy) : copy(result);
+      };
+    }
+    const isPlain =
+      typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+    if (!isPlain) return structuredClone(value);
+    return Object.freeze(Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, copy(entry)])));
+  };
+  const contextBridge = {
+    exposeInMainWorld(name: string, api: unknown): void {
+      Object.defineProperty(globalThis, name, { value: copy(api), enumerable: true });
+    },
+  };
+
+  const mediaDevices = navigator.mediaDevices;
+  const capture = mediaDevices.getDisplayMedia.bind(mediaDevices);
+  mediaDevices.getDisplayMedia = async (constraints = {}) => {
+    const { video = true, audio = false } = constraints;
+    const userGesture = navigator.userActivation.isActive;
+    if (!(await askForDisplay(Boolean(video), Boolean(audio), userGesture))) {
+      throw new DOMException('Permission denied', 'NotAllowedError');
+    }
+    return capture(constraints);
+  };
+
+  const module = { exports: {} };
+  const requireElectron = (name: string): object => {
+    if (name === 'electron') return { contextBridge, ipcRenderer };
+    throw new Error(`module not found: ${name}`);
+  };
+  preload(requireElectron, module.exports, module);
+}

@@ -1,0 +1,102 @@
+/** Test code: a page of Chromium as the app sees it. */
+import { randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import type { Page } from 'playwright-core';
+import { answerInvoke, describeFrame, type StandInFrame } from './ipc-main.ts';
+import { toAppUrl, toPageUrl } from './origins.ts';
+import { installPageSide, type PageSideOptions } from './page-side.ts';
+import { preventable } from './preventable.ts';
+import { serveAppPages } from './protocol.ts';
+import { decideDisplayMedia } from './session.ts';
+
+type WindowOpenHandler = (details: { url: string }) => { action: 'deny' | 'allow' };
+
+export class WebContents extends EventEmitter {
+  readonly #page: Page;
+  readonly #preloadPath: string;
+  readonly #deliverName = `deliver_${randomBytes(8).toString('hex')}`;
+  #windowOpenHandler: WindowOpenHandler = () => ({ action: 'allow' });
+  /** What the app itself has asked to load; going anywhere else is the page's doing. */
+  #requestedUrl = '';
+
+  constructor(page: Page, preloadPath: string) {
+    super();
+    this.#page = page;
+    this.#preloadPath = preloadPath;
+    page.on('crash', () => this.emit('render-process-gone', {}, { reason: 'crashed', exitCode: 9 }));
+    page.on('load', () => this.emit('did-finish-load'));
+    page.on('popup', (popup) => void this.#onPopup(popup));
+  }
+
+  get mainFrame(): StandInFrame {
+    return describeFrame(this.#page.mainFrame());
+  }
+
+  setWindowOpenHandler(handler: WindowOpenHandler): void {
+    this.#windowOpenHandler = handler;
+  }
+
+  send(channel: string, ...args: unknown[]): void {
+    const message = [this.#deliverName, channel, structuredClone(args)] as const;
+    this.#page
+      .evaluate(([name, to, data]) => {
+        const deliver: unknown = Reflect.get(globalThis, name);
+        if (typeof deliver === 'function') deliver(to, data);
+      }, message)
+      // A page that is gone or on its way elsewhere hears nothing, as in Electron.
+      .catch(() => undefined);
+  }
+
+  reload(): void {
+    this.#page.goto(toPageUrl(this.#requestedUrl)).catch(() => undefined);
+  }
+
+  async load(url: string): Promise<void> {
+    this.#requestedUrl = url;
+    await this.#prepare();
+    await this.#page.goto(toPageUrl(url));
+  }
+
+  async #prepare(): Promise<void> {
+    const page = this.#page;
+    const suffix = randomBytes(8).toString('hex');
+    const invokeBinding = `invoke_${suffix}`;
+    const displayMediaBinding = `display_${suffix}`;
+    await page.exposeBinding(invokeBinding, ({ frame }, channel: string, args: unknown[]) =>
+      answerInvoke(this, frame, channel, args),
+    );
+    await page.exposeBinding(
+      displayMediaBinding,
+      async ({ frame }, video: boolean, audio: boolean, userGesture: boolean) =>
+        (await decideDisplayMedia(this, describeFrame(frame), { video, audio, userGesture })) !== null,
+    );
+    const options: PageSideOptions = { invokeBinding, displayMediaBinding, deliverName: this.#deliverName };
+    // As text in one script, because the policy of the app's pages allows no code that is made from strings.
+    const preload = `(require, exports, module) => {\n${await readFile(this.#preloadPath, 'utf8')}\n}`;
+    await page.addInitScript({
+      content: `(${String(installPageSide)})(${JSON.stringify(options)}, ${preload});`,
+    });
+    await serveAppPages(page);
+    await this.#guardNavigation();
+  }
+
+  /** Asks the app before the page goes elsewhere. */
+  async #guardNavigation(): Promise<void> {
+    await this.#page.route('**', async (route) => {
+      const request = route.request();
+      const url = toAppUrl(request.url());
+      if (!request.isNavigationRequest() || url === this.#requestedUrl) return route.fallback();
+      const event = preventable();
+      const isMainFrame = request.frame() === this.#page.mainFrame();
+      if (isMainFrame) this.emit('will-navigate', event, url);
+      this.emit('will-frame-navigate', Object.assign(event, { url, isMainFrame }));
+      return event.defaultPrevented ? route.abort('aborted') : route.fallback();
+    });
+  }
+
+  async #onPopup(popup: Page): Promise<void> {
+    const { action } = this.#windowOpenHandler({ url: popup.url() });
+    if (action === 'deny') await popup.close();
+  }
+}
