@@ -28,7 +28,9 @@ if (electron === null) {
   process.stderr.write(INSTRUCTION);
   process.exitCode = 1;
 } else if (!existsSync(join(HERE, 'dist', 'main.js'))) {
-  process.stderr.write('\nThe desktop app is not built yet: run `npm run --workspace desktop build` first.\n');
+  process.stderr.write(
+    '\nThe desktop app is not built yet: run `npm run --workspace desktop build` first.\n',
+  );
   process.exitCode = 1;
 } else {
   const child = spawn(electron, [HERE, ...process.argv.slice(2)], { stdio: 'inherit' });

@@ -4,7 +4,9 @@
  *
  *   npm start -- --no-demo     without the demonstration
  */
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -63,27 +65,33 @@ async function start(): Promise<void> {
     console.log(`  Sign in as ${admin.email} with the password of the first start.\n`);
   }
   console.log(`  Logs in ${logDir}. Ctrl-C stops everything and seals what is running.\n`);
-  if (wantsDemonstration) await startDemonstration(relay.url, dataDir, admin);
+  if (wantsDemonstration) startDemonstration(relay.url, join(dataDir, 'demonstration'), admin);
 }
 
-async function startDemonstration(
+/**
+ * In a process group of its own: Ctrl-C must not end its screen and its browser before the recording is stopped.
+ * Resolves at once; what it has to say, it says on this terminal.
+ */
+function startDemonstration(
   relayUrl: string,
   dataDir: string,
   admin: { email: string; password: string | undefined },
-): Promise<void> {
-  // Loaded only here: a machine that runs services alone needs neither Chromium nor an X server.
-  const { runDemonstration } = await import('./demonstration/demonstration.ts');
-  const demonstration = await runDemonstration({
-    relayUrl,
-    admin,
-    dataDir: join(dataDir, 'demonstration'),
-    say,
+): void {
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', 'scripts/demonstration/main.ts', relayUrl, dataDir],
+    {
+      cwd: ROOT,
+      env: { ...process.env, ADMIN_EMAIL: admin.email, ADMIN_PASSWORD: admin.password ?? '' },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      detached: true,
+    },
+  );
+  const exited = once(child, 'exit');
+  closers.push(async () => {
+    child.kill('SIGTERM');
+    await exited;
   });
-  if (demonstration) closers.push(() => demonstration.close());
-}
-
-function say(message: string): void {
-  console.log(`  ${message}`);
 }
 
 async function startLogged(

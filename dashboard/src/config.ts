@@ -65,6 +65,9 @@ export interface LiveEdgeLimits {
   readonly calmS: number;
   /** Farther behind than this, playing faster would take too long: jump. */
   readonly jumpBehindS: number;
+  /** The same for a picture that has only just begun, where a jump disturbs nobody. */
+  readonly youngJumpBehindS: number;
+  readonly youngS: number;
   readonly maxPlaybackRate: number;
   /** What stays behind the playhead once more than `maxBehindS` is there. */
   readonly keepBehindS: number;
@@ -78,6 +81,8 @@ export const LIVE_EDGE_LIMITS: LiveEdgeLimits = {
   targetStepDownS: 0.05,
   calmS: 20,
   jumpBehindS: 3,
+  youngJumpBehindS: 0.9,
+  youngS: 3,
   maxPlaybackRate: 1.1,
   keepBehindS: 10,
   maxBehindS: 30,

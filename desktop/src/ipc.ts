@@ -3,7 +3,14 @@
  * events (main → renderer). The main process checks every request against these schemas and its sender; the preload
  * script lets through these names and nothing else.
  */
-import { DeviceId, RECORDING_EVENTS, RecordingId, Refusal, StreamId, type ErrorBody } from '@proofcast/shared';
+import {
+  DeviceId,
+  RECORDING_EVENTS,
+  RecordingId,
+  Refusal,
+  StreamId,
+  type ErrorBody,
+} from '@proofcast/shared';
 import { Type, type Static, type TSchema } from 'typebox';
 
 /** The app's own pages; everything else is refused as a sender and as a place to go to. */

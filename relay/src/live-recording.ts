@@ -231,6 +231,11 @@ export class LiveRecording implements OutboxSource {
     await this.close(farewell);
   }
 
+  /** Keeps a closed recording for another attempt to open its journal. */
+  waitAgain(): void {
+    if (this.#state.kind === 'closed') this.#state = this.#waitForPublisher(this.#state.sinceMs);
+  }
+
   /** Lets go of everything; the journal stays as it is and can be recovered. Idempotent. */
   async close(farewell: CodedError): Promise<void> {
     const { sinceMs } = this.#state;

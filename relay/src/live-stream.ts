@@ -5,16 +5,17 @@
 import type { Logger } from 'pino';
 import {
   CodedError,
-  toCodedError,
   type DevicePrincipal,
   type Id,
   type RecordingEvent,
   type StreamState,
 } from '@proofcast/shared';
+import { JournalDamagedError } from './journal/journal-reader.ts';
 import type { EndReason } from './journal/journal-start.ts';
 import {
   recordingSealed,
   type LiveRecording,
+  type LiveRecordingState,
   type Publisher,
   type RecordingOwner,
 } from './live-recording.ts';
@@ -115,9 +116,9 @@ export class LiveStream implements RecordingOwner {
     return [...this.#recordings.values()].filter((recording) => !recording.isUsable).length;
   }
 
-  /** Whether a publisher feeds this recording at the moment. */
-  isAttached(recordingId: Id): boolean {
-    return this.#recordings.get(recordingId)?.state.kind === 'attached';
+  /** Null when the recording is not live on this stream. */
+  stateOf(recordingId: Id): LiveRecordingState | null {
+    return this.#recordings.get(recordingId)?.state ?? null;
   }
 
   /** Takes a recording that an earlier run of the relay left unfinished. */
@@ -225,16 +226,9 @@ export class LiveStream implements RecordingOwner {
     if (this.#recordings.get(recordingId) !== recording) throw recordingSealed(recordingId, null);
     const usable = recording.isUsable ? recording : await this.#reopen(recording);
     if (usable.state.kind === 'attached') this.#setLastLive(this.#clock.nowMs());
-    const ending = usable.end(reason, farewell);
-    this.#owner.onChanged(this);
-    try {
-      await ending;
-    } catch (error) {
-      this.#owner.onChanged(this);
-      throw error;
-    }
-    this.#forget(usable);
+    await usable.end(reason, farewell);
     this.#owner.onEnded(recordingId, usable.nextSequence);
+    this.#forget(usable);
   }
 
   /** Reads a recording again from its files after the disk refused it. Throws `STORAGE_FAILED`. */
@@ -245,10 +239,12 @@ export class LiveStream implements RecordingOwner {
     let recovered;
     try {
       recovered = await this.#opener.recover(recordingId);
-      if (recovered === null) throw gone;
+      if (recovered === null) throw new JournalDamagedError(`The journal of ${recordingId} is missing.`);
     } catch (error) {
-      this.#forget(broken);
-      this.#owner.onLost(recordingId, toCodedError(error));
+      if (error instanceof JournalDamagedError) {
+        this.#forget(broken);
+        this.#owner.onLost(recordingId, error);
+      } else broken.waitAgain();
       throw error;
     }
     const recording = recovered.open(this);

@@ -114,9 +114,14 @@ export class LiveStreams implements StreamOwner {
     for (const stream of streams) this.#streams.delete(stream.streamId);
   }
 
-  /** Whether a publisher feeds the recording at the moment. */
-  isAttached(recordingId: Id): boolean {
-    return [...this.#streams.values()].some((stream) => stream.isAttached(recordingId));
+  /** What a recording is doing that the database has as begun and not ended. */
+  stateOf(recordingId: Id): 'recording' | 'reconnecting' | 'sealing' {
+    for (const stream of this.#streams.values()) {
+      const state = stream.stateOf(recordingId);
+      if (state?.kind === 'attached') return 'recording';
+      if (state?.kind === 'waiting') return 'reconnecting';
+    }
+    return 'sealing';
   }
 
   /** How many recordings wait because the disk refused them. */

@@ -4,6 +4,9 @@ import { readConfig, type RelayConfig } from './config.ts';
 import type { FirstRun } from './identity/first-run.ts';
 import { startRelay, type Relay } from './server.ts';
 
+// Whatever the relay writes, databases and recordings above all, is for its own account only.
+process.umask(0o077);
+
 const config = readConfigOrExit();
 // The line that says where the relay listens is for programs that wait for it, so no level hides it.
 const announcer = pino({ name: 'relay', level: 'info' });

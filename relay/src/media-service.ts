@@ -23,7 +23,7 @@ import { LiveStreams } from './live-streams.ts';
 import { systemMediaClock, type MediaClock } from './media-clock.ts';
 import type { MediaLimits } from './media-limits.ts';
 import { RecordingOpener } from './recording-opener.ts';
-import { RecordingCatalogue } from './recording/catalogue.ts';
+import { RecordingCatalogue, type LiveStateOf } from './recording/catalogue.ts';
 import { Ffmpeg } from './recording/ffmpeg.ts';
 import { SealingQueue } from './recording/sealing.ts';
 import { resumeRecordings } from './resume-recordings.ts';
@@ -231,8 +231,7 @@ export class MediaService {
     disk.close();
   }
 
-  readonly #liveStateOf = (recordingId: Id): 'recording' | 'reconnecting' =>
-    this.#parts.streams.isAttached(recordingId) ? 'recording' : 'reconnecting';
+  readonly #liveStateOf: LiveStateOf = (recordingId) => this.#parts.streams.stateOf(recordingId);
 }
 
 function refuse(socket: WebSocket): void {

@@ -157,7 +157,7 @@ export class Outbox {
         return;
       }
       const entry = this.#source.entry(sequence);
-      if (entry === null || entry.epoch !== key.epoch) {
+      if (entry?.epoch !== key.epoch) {
         // Fell out of what the source remembers, or came to the end of the epoch.
         this.#phase = { kind: 'waiting' };
         return this.#beginAtNewestKey();

@@ -80,24 +80,21 @@ export class RecordingOpener {
   /** Null when nothing of the recording is on disk. Throws `STORAGE_FAILED` when its journal cannot be read. */
   async recover(recordingId: Id): Promise<RecoveredJournal | null> {
     const { store, clock } = this.#options;
-    let index: RecordingIndex | null = null;
+    const index = this.#newIndex(new Uint8Array());
     let isEnded = false;
     let lastReceivedAtUs: number | null = null;
     // The smallest difference is the one with the least waiting in it (a spool, a slow network).
     let leastOffsetUs = Number.POSITIVE_INFINITY;
     const journal = await store.recover(recordingId, (record, stored) => {
       lastReceivedAtUs = record.receivedAtUs;
-      if (record.kind === 'start') index = this.#newIndex(record.chain.slice());
-      else if (record.kind === 'end') isEnded = true;
-      else {
+      if (record.kind === 'media' || record.kind === 'event') {
         const { kind, epoch, sequence, captureTimeUs, chain, payload } = record;
-        index?.check({ kind, epoch, sequence, captureTimeUs, chain, payload }).store(stored);
+        index.check({ kind, epoch, sequence, captureTimeUs, chain, payload }).store(stored);
         leastOffsetUs = Math.min(leastOffsetUs, record.receivedAtUs - captureTimeUs);
-      }
+      } else if (record.kind === 'end') isEnded = true;
     });
     if (journal === null) return null;
     const { identity } = journal;
-    const recovered = index ?? this.#newIndex(startChain(identity));
     const lastReceivedAtMs = lastReceivedAtUs === null ? null : Math.floor(lastReceivedAtUs / 1000);
     return {
       identity,
@@ -106,7 +103,8 @@ export class RecordingOpener {
       lastReceivedAtMs,
       open: (owner) =>
         this.#build(journal, {
-          index: recovered,
+          // Without a chunk nothing has told the chain value that the first one must follow from.
+          index: index.nextSequence > 0 ? index : this.#newIndex(startChain(identity)),
           owner,
           waitingSinceMs: lastReceivedAtMs ?? clock.nowMs(),
           publisherClockOffsetUs: Number.isFinite(leastOffsetUs) ? leastOffsetUs : 0,

@@ -3,8 +3,8 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { SFU_AUTHENTICATION_TIMEOUT_MS, SFU_MAX_MESSAGE_BYTES } from '@proofcast/shared';
 
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Where the public keys of the relay come from. */
 export type KeySource =
@@ -61,6 +61,9 @@ export interface SfuLimits {
   readonly keyCooldownMs: number;
   readonly keyLoadTimeoutMs: number;
   readonly maxKeySetBytes: number;
+
+  /** A process that has not ended in order by then ends without. */
+  readonly shutdownTimeoutMs: number;
 }
 
 export const DEFAULT_LIMITS: SfuLimits = {
@@ -86,6 +89,8 @@ export const DEFAULT_LIMITS: SfuLimits = {
   keyCooldownMs: 2_000,
   keyLoadTimeoutMs: 5_000,
   maxKeySetBytes: 64 * 1024,
+
+  shutdownTimeoutMs: 10_000,
 };
 
 type Environment = Readonly<Record<string, string | undefined>>;

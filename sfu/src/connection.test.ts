@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { DTLS_PARAMETERS, RTP_CAPABILITIES, videoParameters } from '../testing/rtp-parameters.ts';
 import { runSfu, type RunningSfu } from '../testing/running-sfu.ts';
-import { TokenIssuer } from '../testing/token-issuer.ts';
+import { KeyServer, TokenIssuer } from '../testing/token-issuer.ts';
 
 let running: RunningSfu;
 afterEach(() => running.stop());
@@ -63,6 +63,24 @@ describe('authentication', () => {
     const client = await running.connect(await running.issuer.viewer());
     await silent.closed;
     expect(await client.request('leave', { streamId })).toEqual({});
+  });
+
+  it('[S1] a client whose token waits for the keys of a slow relay is not closed for that', async () => {
+    const issuer = await TokenIssuer.create();
+    const relay = await new KeyServer(issuer.keySet).start();
+    let answer = (): void => {};
+    relay.hold = new Promise((resolve) => (answer = resolve));
+    running = await runSfu({
+      keySource: { kind: 'url', url: relay.url },
+      limits: { authenticationTimeoutMs: 100 },
+    });
+    const client = await running.connect();
+    const authenticating = client.request('authenticate', { token: await issuer.viewer() });
+    const silent = await running.connect();
+    await silent.closed;
+    answer();
+    await authenticating;
+    await relay.stop();
   });
 
   it('[S2] a first token that is refused is answered, and closes the connection with the same code', async () => {

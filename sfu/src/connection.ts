@@ -116,7 +116,7 @@ export class Connection {
 
   #beat(): void {
     const { socket } = this.#options;
-    if (!this.#isAlive) return socket.terminate();
+    
     this.#isAlive = false;
     socket.ping();
   }
@@ -191,6 +191,8 @@ export class Connection {
 
   /** The first token must be good; a later one that is not leaves the connection with the one it has. */
   async #authenticate(token: string): Promise<{ expiresAtMs: number }> {
+    // The client has done its part; how long the keys take is not its fault, and has a limit of its own.
+    if (this.#state.kind === 'unauthenticated') clearTimeout(this.#state.timer);
     try {
       const grant = await this.#options.verifyToken(token);
       this.#accept(grant);

@@ -55,7 +55,6 @@ export class LiveStream {
     try {
       const transport = await this.#openTransport();
       const publisher: Publisher = new Publisher({
-        streamId: this.streamId,
         transport,
         client,
         onProducerAdded: (kind) => {
@@ -63,12 +62,7 @@ export class LiveStream {
         },
         onLeave: () => this.#removePublisher(publisher),
       });
-      transport.onLost(() => {
-        if (this.#publisher !== publisher) return;
-        this.#log.warn('transport of the publisher was lost');
-        publisher.client.ended('STREAM_OFFLINE');
-        this.#removePublisher(publisher);
-      });
+      transport.onLost(() => this.#removePublisher(publisher));
       const previous = this.#publisher;
       this.#publisher = publisher;
       this.#log.info({ tookOver: previous !== undefined }, 'publisher joined');
@@ -97,18 +91,13 @@ export class LiveStream {
       this.#arrivingViewers -= 1;
     }
     const viewer: Viewer = new Viewer({
-      streamId: this.streamId,
       transport,
       client,
       router: this.#router,
       producers: () => this.#publisher?.producers ?? [],
       onLeave: () => this.#removeViewer(viewer),
     });
-    transport.onLost(() => {
-      if (!this.#viewers.has(viewer)) return;
-      viewer.client.ended('STREAM_OFFLINE');
-      this.#removeViewer(viewer);
-    });
+    transport.onLost(() => this.#removeViewer(viewer));
     this.#viewers.add(viewer);
     this.#announceViewers();
     return viewer;
@@ -122,12 +111,10 @@ export class LiveStream {
     const ends = this.#publisher ? [this.#publisher, ...this.#viewers] : [...this.#viewers];
     this.#publisher = undefined;
     this.#viewers.clear();
-    this.#router.close();
-    for (const end of ends) {
-      end.close();
-      end.client.ended(code);
-    }
     this.#onClosed();
+    for (const end of ends) end.client.ended(code);
+    this.#router.close();
+    for (const end of ends) end.close();
   }
 
   /** Throws the code that closed the stream, when that happened while the worker was asked. */

@@ -1,7 +1,7 @@
 /** The SFU as a process: settings from the environment, an orderly end on SIGTERM and SIGINT. */
 import { setLogEventListeners } from 'mediasoup';
 import { pino } from 'pino';
-import { readConfig } from './config.ts';
+import { DEFAULT_LIMITS, readConfig } from './config.ts';
 import { startSfu, type Sfu } from './server.ts';
 
 let log = pino();
@@ -30,6 +30,10 @@ try {
 }
 
 async function stop(): Promise<void> {
+  setTimeout(() => {
+    log.fatal('cannot shut down in time');
+    process.exit(1);
+  }, DEFAULT_LIMITS.shutdownTimeoutMs).unref();
   try {
     await sfu?.close();
     process.exit(0);

@@ -18,8 +18,8 @@ export const TRANSPORT_OPTIONS = {
   preferUdp: true,
   /**
    * With mediasoup's own 600 kbps a viewer of a layered stream would get the lowest layer until the estimate has grown,
-   * which is some seconds of unreadable text. A 1080p screen needs 2 to 3 Mbps in its best layer; a path that carries
-   * less is noticed within about a second, because transport-wide feedback lowers the estimate quickly.
+   * and unreadable text until then. A 1080p screen needs 2 to 3 Mbps in its best layer. On a path that carries less,
+   * transport-wide feedback brings the estimate down, and with it the layer.
    */
   initialAvailableOutgoingBitrate: 4_000_000,
 } as const satisfies Omit<WebRtcTransportOptions, 'webRtcServer'>;
@@ -30,6 +30,3 @@ export const TRANSPORT_OPTIONS = {
  * is the size of a whole picture.
  */
 export const KEYFRAME_REQUEST_DELAY_MS = 500;
-
-/** A screen has one picture and at most one sound. */
-export const MAX_PRODUCERS_PER_KIND = 1;

@@ -1,33 +1,39 @@
 import { CodedError, type TransportOptions } from '@proofcast/shared';
-import type { IceParameters, Router, WebRtcServer, WebRtcTransport } from 'mediasoup/types';
-import { askMediasoup, offerToMediasoup } from './media-errors.ts';
+import type {
+  Consumer,
+  ConsumerOptions,
+  IceParameters,
+  Producer,
+  ProducerOptions,
+  Router,
+  WebRtcServer,
+  WebRtcTransport,
+} from 'mediasoup/types';
+import { askMediasoup, toRefusal } from './media-errors.ts';
 import { TRANSPORT_OPTIONS } from './media-options.ts';
 import { parseDtlsParameters } from './media-parameters.ts';
 
-/** The way of media between one client and one stream; `Publisher` and `Viewer` own one each. */
+/**
+ * The way of media between one client and one stream. Whatever is asked of it, before or after it was closed, ends in
+ * a coded error; and what mediasoup creates on it while it is being closed is closed with it.
+ */
 export class MediaTransport {
-  readonly webRtc: WebRtcTransport;
+  readonly #webRtc: WebRtcTransport;
   #isConnected = false;
 
   private constructor(webRtc: WebRtcTransport) {
-    this.webRtc = webRtc;
+    this.#webRtc = webRtc;
   }
 
   static async open(router: Router, webRtcServer: WebRtcServer): Promise<MediaTransport> {
-    const webRtc = await askMediasoup('open a transport', () =>
-      router.createWebRtcTransport({ ...TRANSPORT_OPTIONS, webRtcServer }),
-    );
-    return new MediaTransport(webRtc);
+    const open = () => router.createWebRtcTransport({ ...TRANSPORT_OPTIONS, webRtcServer });
+    return new MediaTransport(await askMediasoup('open a transport', open));
   }
 
   /** What the client needs to connect. */
   get options(): TransportOptions {
-    const { id, iceParameters, iceCandidates, dtlsParameters } = this.webRtc;
+    const { id, iceParameters, iceCandidates, dtlsParameters } = this.#webRtc;
     return { id, iceParameters, iceCandidates, dtlsParameters };
-  }
-
-  get isClosed(): boolean {
-    return this.webRtc.closed;
   }
 
   /**
@@ -35,7 +41,7 @@ export class MediaTransport {
    * interrupted does not count: the client restarts ICE.
    */
   onLost(callback: () => void): void {
-    this.webRtc.on('dtlsstatechange', (state) => {
+    this.#webRtc.on('dtlsstatechange', (state) => {
       if (state === 'failed' || state === 'closed') callback();
     });
   }
@@ -46,16 +52,57 @@ export class MediaTransport {
       throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot connect the transport: it is connected already.');
     }
     const parsed = parseDtlsParameters(dtlsParameters);
-    await offerToMediasoup('connect the transport', () => this.webRtc.connect({ dtlsParameters: parsed }));
+    await this.#offer('connect the transport', () => this.#webRtc.connect({ dtlsParameters: parsed }));
     this.#isConnected = true;
   }
 
   restartIce(): Promise<IceParameters> {
-    return askMediasoup('restart ICE', () => this.webRtc.restartIce());
+    return this.#ask('restart ICE', () => this.#webRtc.restartIce());
+  }
+
+  produce(options: ProducerOptions): Promise<Producer> {
+    return this.#create(`produce ${options.kind}`, () => this.#webRtc.produce(options));
+  }
+
+  consume(options: ConsumerOptions): Promise<Consumer> {
+    return this.#create('consume', () => this.#webRtc.consume(options));
+  }
+
+  resume(consumer: Consumer): Promise<void> {
+    return this.#ask('resume the consumer', () => consumer.resume());
   }
 
   /** Closes everything that goes over it. Idempotent. */
   close(): void {
-    this.webRtc.close();
+    this.#webRtc.close();
   }
+
+  async #create<T extends Consumer | Producer>(doing: string, operation: () => Promise<T>): Promise<T> {
+    const created = await this.#offer(doing, operation);
+    if (!this.#webRtc.closed) return created;
+    created.close();
+    throw itIsOver(doing);
+  }
+
+  /** Asks with parameters of the client: what mediasoup has against them is told to the client. */
+  async #offer<T>(doing: string, operation: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#ask(doing, operation);
+    } catch (error) {
+      throw error instanceof CodedError ? error : toRefusal(error, doing);
+    }
+  }
+
+  async #ask<T>(doing: string, operation: () => Promise<T>): Promise<T> {
+    try {
+      return await askMediasoup(doing, operation);
+    } catch (error) {
+      throw this.#webRtc.closed && !(error instanceof CodedError) ? itIsOver(doing, error) : error;
+    }
+  }
+}
+
+function itIsOver(doing: string, cause?: unknown): CodedError {
+  const message = `Cannot ${doing}: the stream on this connection is over.`;
+  return new CodedError('TRANSPORT_NOT_FOUND', message, { cause });
 }

@@ -39,7 +39,7 @@ export class MediaWorker {
     try {
       return new MediaWorker(worker, await openWebRtcServer(worker, options), options);
     } catch (cause) {
-      worker.close();
+      await endProcess(worker, options);
       throw new Error(`Cannot take a port for media: ${(cause as Error).message}`, { cause });
     }
   }
@@ -75,19 +75,7 @@ export class MediaWorker {
   /** Resolves when the process has ended. Idempotent. */
   async close(): Promise<void> {
     clearInterval(this.#pingTimer);
-    if (this.#worker.subprocessClosed) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => this.#kill('does not end'), this.#options.closeTimeoutMs);
-      this.#worker.on('subprocessclose', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-      try {
-        this.#worker.close();
-      } catch (error) {
-        this.#kill(`cannot be closed: ${(error as Error).message}`);
-      }
-    });
+    await endProcess(this.#worker, this.#options);
   }
 
   #count(transport: Transport): void {
@@ -98,25 +86,45 @@ export class MediaWorker {
   /** A process that hangs would leave every request to it waiting for ever; killed, it is replaced. */
   async #ping(): Promise<void> {
     if (this.#worker.closed) return;
-    const timer = setTimeout(() => this.#kill('does not answer'), this.#options.pingTimeoutMs);
+    const timer = setTimeout(
+      () => kill(this.#worker, this.#options.log, 'does not answer'),
+      this.#options.pingTimeoutMs,
+    );
     try {
       await this.#worker.getResourceUsage();
     } catch (error) {
-      if (!this.#worker.closed) this.#kill(`cannot be asked: ${(error as Error).message}`);
+      if (!this.#worker.closed)
+        kill(this.#worker, this.#options.log, `cannot be asked: ${(error as Error).message}`);
     } finally {
       clearTimeout(timer);
     }
   }
+}
 
-  #kill(reason: string): void {
-    if (this.#worker.subprocessClosed) return;
-    this.#options.log.error({ workerPid: this.pid, reason }, 'killing media worker');
+async function endProcess(worker: Worker, { closeTimeoutMs, log }: MediaWorkerOptions): Promise<void> {
+  if (worker.subprocessClosed) return;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => kill(worker, log, 'does not end'), closeTimeoutMs);
+    worker.on('subprocessclose', () => {
+      clearTimeout(timer);
+      resolve();
+    });
     try {
-      process.kill(this.pid, 'SIGKILL');
+      worker.close();
     } catch (error) {
-      // It ended by itself a moment ago; the event that says so is on its way.
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      kill(worker, log, `cannot be closed: ${(error as Error).message}`);
     }
+  });
+}
+
+function kill(worker: Worker, log: Logger, reason: string): void {
+  if (worker.subprocessClosed) return;
+  log.error({ workerPid: worker.pid, reason }, 'killing media worker');
+  try {
+    process.kill(worker.pid, 'SIGKILL');
+  } catch (error) {
+    // It ended by itself a moment ago; the event that says so is on its way.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

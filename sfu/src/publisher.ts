@@ -1,6 +1,5 @@
-import { CodedError, type Id } from '@proofcast/shared';
+import { CodedError } from '@proofcast/shared';
 import type { MediaKind, Producer } from 'mediasoup/types';
-import { offerToMediasoup } from './media-errors.ts';
 import { KEYFRAME_REQUEST_DELAY_MS } from './media-options.ts';
 import { parseRtpParameters } from './media-parameters.ts';
 import type { MediaTransport } from './media-transport.ts';
@@ -15,7 +14,6 @@ export interface PublisherClient {
 
 /** The sending end of one stream. Created and ended by its `LiveStream`; a connection asks it to `leave`. */
 export class Publisher {
-  readonly streamId: Id;
   readonly transport: MediaTransport;
   readonly client: PublisherClient;
   readonly #onProducerAdded: (kind: MediaKind) => void;
@@ -24,13 +22,11 @@ export class Publisher {
   readonly #producers = new Map<MediaKind, Producer>();
 
   constructor(options: {
-    streamId: Id;
     transport: MediaTransport;
     client: PublisherClient;
     onProducerAdded: (kind: MediaKind) => void;
     onLeave: () => void;
   }) {
-    this.streamId = options.streamId;
     this.transport = options.transport;
     this.client = options.client;
     this.#onProducerAdded = options.onProducerAdded;
@@ -50,20 +46,11 @@ export class Publisher {
       );
     }
     const parsed = parseRtpParameters(rtpParameters, kind);
-    const producer = await offerToMediasoup(`produce ${kind}`, () =>
-      this.transport.webRtc.produce({
-        kind,
-        rtpParameters: parsed,
-        keyFrameRequestDelay: KEYFRAME_REQUEST_DELAY_MS,
-      }),
-    );
-    if (this.transport.isClosed) {
-      producer.close();
-      throw new CodedError(
-        'TRANSPORT_NOT_FOUND',
-        `Cannot produce ${kind}: the stream on this connection is over.`,
-      );
-    }
+    const producer = await this.transport.produce({
+      kind,
+      rtpParameters: parsed,
+      keyFrameRequestDelay: KEYFRAME_REQUEST_DELAY_MS,
+    });
     this.#producers.set(kind, producer);
     this.#onProducerAdded(kind);
     return producer.id;

@@ -1,6 +1,5 @@
-import { CodedError, type ConsumerOptions, type Id } from '@proofcast/shared';
+import { CodedError, type ConsumerOptions } from '@proofcast/shared';
 import type { Consumer, MediaKind, Producer, Router, RtpCapabilities } from 'mediasoup/types';
-import { askMediasoup, offerToMediasoup } from './media-errors.ts';
 import { parseRtpCapabilities } from './media-parameters.ts';
 import type { MediaTransport } from './media-transport.ts';
 import type { StreamEndCode } from './stream-end.ts';
@@ -15,7 +14,6 @@ export interface ViewerClient {
 
 /** A receiving end of one stream. Created and ended by its `LiveStream`; a connection asks it to `leave`. */
 export class Viewer {
-  readonly streamId: Id;
   readonly transport: MediaTransport;
   readonly client: ViewerClient;
   readonly #router: Router;
@@ -25,7 +23,6 @@ export class Viewer {
   readonly #consumers = new Map<string, Consumer>();
 
   constructor(options: {
-    streamId: Id;
     transport: MediaTransport;
     client: ViewerClient;
     router: Router;
@@ -33,7 +30,6 @@ export class Viewer {
     producers: () => readonly Producer[];
     onLeave: () => void;
   }) {
-    this.streamId = options.streamId;
     this.transport = options.transport;
     this.client = options.client;
     this.#router = options.router;
@@ -85,7 +81,7 @@ export class Viewer {
         `Cannot resume consumer ${consumerId}: this connection has none of that id.`,
       );
     }
-    await askMediasoup('resume the consumer', () => consumer.resume());
+    await this.transport.resume(consumer);
   }
 
   /** The connection views no longer: it says so, or it is gone. */
@@ -101,23 +97,13 @@ export class Viewer {
 
   /** Undefined when the producer was closed in the meantime. */
   async #consume(producer: Producer, rtpCapabilities: RtpCapabilities): Promise<Consumer | undefined> {
-    const consumer = await offerToMediasoup(`consume the ${producer.kind}`, async () => {
-      try {
-        return await this.transport.webRtc.consume({
-          producerId: producer.id,
-          rtpCapabilities,
-          paused: true,
-        });
-      } catch (error) {
-        if (producer.closed && !this.transport.isClosed) return undefined;
+    const consumer = await this.transport
+      .consume({ producerId: producer.id, rtpCapabilities, paused: true })
+      .catch((error: CodedError) => {
+        if (producer.closed && error.code === 'MESSAGE_INVALID') return undefined;
         throw error;
-      }
-    });
+      });
     if (!consumer) return undefined;
-    if (this.transport.isClosed) {
-      consumer.close();
-      throw new CodedError('TRANSPORT_NOT_FOUND', 'Cannot consume: the stream on this connection is over.');
-    }
     consumer.on('producerclose', () => {
       if (this.#consumers.delete(consumer.id)) this.client.consumerClosed(consumer.id);
     });

@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { createId } from '@proofcast/shared';
+import type { RtpParameters } from 'mediasoup/types';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { RTP_CAPABILITIES, videoParameters } from '../testing/rtp-parameters.ts';
@@ -155,6 +156,20 @@ describe('[S8] a worker that dies', () => {
     expect(workers.unreadyReasons()).toEqual([]);
   });
 
+  it('is replaced each time, however often it dies', async () => {
+    const workers = await openWorkers();
+    const seen = new Set<number>();
+    for (let death = 0; death < 4; death += 1) {
+      const { worker } = await workers.openRouter(MEDIA_CODECS);
+      seen.add(worker.pid);
+      const { died } = watchDeath(worker);
+      process.kill(worker.pid, 'SIGKILL');
+      await died;
+    }
+    await workers.openRouter(MEDIA_CODECS);
+    expect(seen.size).toBe(4);
+  });
+
   it('is replaced on the same port', async () => {
     const { port, release } = await takePort();
     await release();
@@ -250,6 +265,23 @@ describe('[S8] a worker that dies', () => {
     process.kill(running.sfu.workerPids[0] ?? 0, 'SIGSTOP');
     expect(await publisher.next('streamClosed')).toEqual({ streamId, code: 'WORKER_DIED' });
     await publisher.request('publish', { streamId });
+  });
+});
+
+describe('the watch over a worker', () => {
+  it('replaces one whose channel a parameter that slipped through has made unusable', async () => {
+    const workers = await openWorkers({ pingIntervalMs: 50 });
+    const { router, worker } = await workers.openRouter(MEDIA_CODECS);
+    const transport = await router.createWebRtcTransport({ webRtcServer: worker.webRtcServer });
+    const { died } = watchDeath(worker);
+    const rtpParameters = videoParameters() as RtpParameters;
+    const encodings = [{ ssrc: 1, maxBitrate: 1.5 }];
+    await expect(
+      transport.produce({ kind: 'video', rtpParameters: { ...rtpParameters, encodings } }),
+    ).rejects.toThrow(RangeError);
+    await expect(worker.createRouter(MEDIA_CODECS)).rejects.toThrow('must not be nested');
+    await died;
+    expect((await workers.openRouter(MEDIA_CODECS)).worker.pid).not.toBe(worker.pid);
   });
 });
 

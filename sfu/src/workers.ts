@@ -9,8 +9,8 @@ export interface WorkersOptions extends Omit<MediaWorkerOptions, 'port'> {
   readonly waitMs: number;
 }
 
-/** A worker that has lived so long did not die of how it was started. */
-const HEALTHY_AFTER_MS = 30_000;
+/** A worker that has lived so long is replaced at once when it dies: this alone keeps it from becoming a busy loop. */
+const HEALTHY_AFTER_MS = 200;
 
 type SlotState =
   | { readonly kind: 'running'; readonly worker: MediaWorker }
@@ -128,7 +128,7 @@ export class Workers {
     for (const wake of this.#waiting) wake();
   }
 
-  /** At once the first time, then more and more slowly, until a worker has lived for a while. */
+  /** At once when the worker had lived for a while; more and more slowly when it did not, or did not even start. */
   #replace(slot: Slot, reason: string): void {
     const isFirst = slot.restarts.attempts === 0;
     const delayMs = slot.restarts.nextDelayMs();

@@ -94,6 +94,8 @@ export class KeyServer {
   body: string;
   status = 200;
   requests = 0;
+  /** Answers wait for this. */
+  hold: Promise<void> = Promise.resolve();
   #server: Server | undefined;
   #port = 0;
 
@@ -108,9 +110,11 @@ export class KeyServer {
   async start(): Promise<this> {
     const server = createServer((_request, response) => {
       this.requests += 1;
-      response
-        .writeHead(this.status, { 'content-type': 'application/json', connection: 'close' })
-        .end(this.body);
+      void this.hold.then(() =>
+        response
+          .writeHead(this.status, { 'content-type': 'application/json', connection: 'close' })
+          .end(this.body),
+      );
     });
     await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
     this.#server = server;

@@ -105,7 +105,10 @@ function expectedRefusal(access: RouteAccess, caller: CallerName): string | null
       return caller === 'revoked device' ? 'DEVICE_REVOKED' : 'UNAUTHENTICATED';
     case 'session':
       return caller === 'nobody' || isDevice ? 'UNAUTHENTICATED' : null;
-    default: {
+    case 'live:watch':
+    case 'recordings:read':
+    case 'devices:manage':
+    case 'users:manage': {
       if (caller === 'nobody' || isDevice) return 'UNAUTHENTICATED';
       const role = caller === 'foreign admin' ? 'admin' : caller;
       return hasPermission(role, access) ? null : 'FORBIDDEN';

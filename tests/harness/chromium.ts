@@ -4,6 +4,8 @@ import { chromium, type Browser, type LaunchOptions } from 'playwright-core';
 export const CHROMIUM_PATH = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
 
 const QUIET = [
+  // One list, because the last one wins. The first belongs to WebRTC between processes of one machine.
+  '--disable-features=WebRtcHideLocalIpsWithMdns,AutofillServerCommunication,OptimizationHints,MediaRouter',
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
@@ -18,10 +20,7 @@ const UNTHROTTLED = [
   '--disable-backgrounding-occluded-windows',
 ];
 /** WebRTC between processes of one machine. */
-const LOOPBACK_WEBRTC = [
-  '--allow-loopback-in-peer-connection',
-  '--disable-features=WebRtcHideLocalIpsWithMdns',
-];
+const LOOPBACK_WEBRTC = ['--allow-loopback-in-peer-connection'];
 
 /** Chromium refuses to run as root inside its sandbox. */
 const sandboxArguments = () => (process.getuid?.() === 0 ? ['--no-sandbox'] : []);

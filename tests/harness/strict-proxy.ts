@@ -15,7 +15,7 @@ export interface StrictProxy {
 }
 
 /** Arguments with which Chromium sends everything, WebRTC and loopback included, through its proxy or not at all. */
-export const BEHIND_PROXY_ARGUMENTS = ['--force-webrtc-ip-handling-policy=disable_non_proxied_udp'];
+export const BEHIND_PROXY_ARGUMENTS = ['--webrtc-ip-handling-policy=disable_non_proxied_udp'];
 
 export async function startStrictProxy(allowed: readonly string[]): Promise<StrictProxy> {
   const refused: string[] = [];

@@ -1,5 +1,5 @@
 /** kill −9 of the relay while it records: the recording goes on as one file, and no acknowledged chunk is missing. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import { TestClient } from '../../relay/testing/test-client.ts';
 import { DesktopDriver } from '../harness/desktop-driver.ts';
 import { startServices, type Services } from '../harness/services.ts';
 import { probeFile, readFileStamps } from '../harness/stamp-readers.ts';
+import { downloadOnlyRecording } from '../harness/sealed-recording.ts';
 import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
 
 let folder: string;
@@ -44,14 +45,8 @@ describe('a relay that is killed in the middle of a recording', () => {
 
     const admin = new TestClient(services.relay.url);
     await admin.call('signIn', { body: services.admin });
-    const { recordings } = await admin.call('recordings');
-    expect(recordings).toHaveLength(1);
-    const recording = recordings[0]!;
-    expect(recording).toMatchObject({ state: 'sealed', failure: null });
-
     const path = join(folder, 'recording.webm');
-    const media = await admin.fetch('recordingMedia', { params: { recordingId: recording.recordingId } });
-    await writeFile(path, Buffer.from(await media.arrayBuffer()));
+    const recording = await downloadOnlyRecording(admin, path);
     const probed = await probeFile(path);
     expect(Math.abs(probed.durationS * 1000 - (stoppedMs - recording.startedAtMs))).toBeLessThan(500);
 

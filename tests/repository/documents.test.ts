@@ -121,9 +121,8 @@ describe('the repository', () => {
   });
 
   it('names no folder of a machine and no registry', () => {
-    const pattern = new RegExp(
-      ['/ro' + 'ot/', '/wo' + 'rk/', 'registry\\.npm' + 'js', 'deb\\.debian' + '\\.org'].join('|'),
-    );
+    // Spelled with brackets, so that this file does not name them either.
+    const pattern = /[/]root[/]|[/]work[/]|registry[.]npmjs|deb[.]debian[.]org/;
     const textFiles = projectFiles.filter((path) => !/\.(webm|png|ico|woff2)$/.test(path));
     expect(textFiles.filter((path) => pattern.test(read(path)))).toEqual([]);
   });

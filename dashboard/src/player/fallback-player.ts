@@ -39,7 +39,10 @@ export class FallbackPlayer implements VideoPath {
   #mimeType = '';
   /** Frames that came before the media source was open. */
   #early: ViewerFrame[] = [];
-  #hasStarted = false;
+  #startedAtMs: number | undefined;
+  /** Position of the picture that is on the screen. */
+  #shownS = 0;
+  #frameHandle: number;
   #lastFrameAtMs: number;
   #isClosed = false;
 
@@ -55,6 +58,7 @@ export class FallbackPlayer implements VideoPath {
     this.video.addEventListener('waiting', this.#onWaiting);
     this.video.addEventListener('error', this.#onVideoError);
     this.#cancelFirstFrame = onFirstFrame(this.video, listener.onFirstFrame);
+    this.#frameHandle = this.video.requestVideoFrameCallback(this.#onFrameShown);
     this.#cancelTick = options.schedule(this.#tick, LIVE_EDGE_TICK_MS);
     this.#watch = options.connection.watch(options.streamId, {
       onEpoch: (epoch) => {
@@ -66,8 +70,10 @@ export class FallbackPlayer implements VideoPath {
   }
 
   readDelay(): Delay | null {
+    // A hidden page shows no frames; there the playhead has to do.
+    const positionS = document.hidden ? this.video.currentTime : this.#shownS;
     const relayNowMs = this.#options.connection.relayNowMs();
-    const capturedAtMs = this.#hasStarted ? this.#clock.capturedAtMs(this.video.currentTime) : null;
+    const capturedAtMs = positionS > 0 ? this.#clock.capturedAtMs(positionS) : null;
     if (relayNowMs === null || capturedAtMs === null) return null;
     return { ms: Math.max(0, relayNowMs - capturedAtMs), isMinimum: false };
   }
@@ -78,6 +84,7 @@ export class FallbackPlayer implements VideoPath {
     this.#watch.close();
     this.#cancelTick();
     this.#cancelFirstFrame();
+    this.video.cancelVideoFrameCallback(this.#frameHandle);
     this.#queue?.close();
     this.#early = [];
     this.#mediaSource.removeEventListener('sourceopen', this.#onSourceOpen);
@@ -144,7 +151,7 @@ export class FallbackPlayer implements VideoPath {
   }
 
   #onUpdated(): void {
-    if (!this.#hasStarted) return this.#startNearEnd();
+    if (this.#startedAtMs === undefined) return this.#startNearEnd();
     this.#target.noteCalm(this.#options.nowMs());
     this.#followEdge();
     const old = evictable(this.#ranges(), this.video.currentTime, LIVE_EDGE_LIMITS);
@@ -154,7 +161,7 @@ export class FallbackPlayer implements VideoPath {
   #startNearEnd(): void {
     const positionS = startPosition(this.#ranges(), this.#target.seconds);
     if (positionS === null) return;
-    this.#hasStarted = true;
+    this.#startedAtMs = this.#options.nowMs();
     this.video.currentTime = positionS;
     startPlaying(this.video, (cause) => {
       this.#lose(new CodedError('MEDIA_UNSUPPORTED', 'The browser refuses to play the picture.', { cause }));
@@ -162,17 +169,22 @@ export class FallbackPlayer implements VideoPath {
   }
 
   #followEdge(): void {
-    const decision = decideEdge(
-      { ranges: this.#ranges(), positionS: this.video.currentTime, targetS: this.#target.seconds },
-      LIVE_EDGE_LIMITS,
-    );
+    if (this.#startedAtMs === undefined) return;
+    const ageS = (this.#options.nowMs() - this.#startedAtMs) / 1000;
+    const state = {
+      ranges: this.#ranges(),
+      positionS: this.video.currentTime,
+      targetS: this.#target.seconds,
+      ageS,
+    };
+    const decision = decideEdge(state, LIVE_EDGE_LIMITS);
     if (decision.kind === 'jump') this.video.currentTime = decision.toS;
     else if (this.video.playbackRate !== decision.rate) this.video.playbackRate = decision.rate;
   }
 
   readonly #tick = (): void => {
     this.#cancelTick = this.#options.schedule(this.#tick, LIVE_EDGE_TICK_MS);
-    if (this.#hasStarted) this.#followEdge();
+    this.#followEdge();
     if (!this.#options.isLive()) this.#lastFrameAtMs = this.#options.nowMs();
     else if (this.#options.nowMs() - this.#lastFrameAtMs > RELAY_SILENCE_MS) {
       this.#lose(new CodedError('TIMEOUT', 'The relay sends nothing although the screen is live.'));
@@ -180,9 +192,14 @@ export class FallbackPlayer implements VideoPath {
   };
 
   readonly #onWaiting = (): void => {
-    if (!this.#hasStarted || this.video.seeking) return;
+    if (this.#startedAtMs === undefined || this.video.seeking) return;
     this.#target.noteDry(this.#options.nowMs(), (this.#options.nowMs() - this.#lastFrameAtMs) / 1000);
     this.#followEdge();
+  };
+
+  readonly #onFrameShown = (_nowMs: number, { mediaTime }: VideoFrameCallbackMetadata): void => {
+    this.#shownS = mediaTime;
+    this.#frameHandle = this.video.requestVideoFrameCallback(this.#onFrameShown);
   };
 
   readonly #onVideoError = (): void => {

@@ -24,13 +24,20 @@ export function startPosition(ranges: Ranges, targetS: number): number | null {
 
 /** What the playhead should do now. */
 export function decideEdge(
-  state: { readonly ranges: Ranges; readonly positionS: number; readonly targetS: number },
+  state: {
+    readonly ranges: Ranges;
+    readonly positionS: number;
+    readonly targetS: number;
+    /** For how long it has been playing. */
+    readonly ageS: number;
+  },
   limits: LiveEdgeLimits,
 ): EdgeDecision {
-  const { ranges, positionS, targetS } = state;
+  const { ranges, positionS, targetS, ageS } = state;
   const last = ranges.at(-1);
   if (!last) return { kind: 'play', rate: 1 };
-  if (last.end - positionS > limits.jumpBehindS) return { kind: 'jump', toS: edgeOf(last, targetS) };
+  const jumpBehindS = ageS < limits.youngS ? limits.youngJumpBehindS : limits.jumpBehindS;
+  if (last.end - positionS > jumpBehindS) return { kind: 'jump', toS: edgeOf(last, targetS) };
   // At the end of a range with another one behind it: what lies between will never come.
   const current = ranges.find((range) => positionS >= range.start && positionS < range.end - GAP_REACH_S);
   const next = ranges.find((range) => range.start > positionS);

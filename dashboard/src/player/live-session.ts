@@ -21,7 +21,7 @@ const nothing = (): void => undefined;
 
 export class LiveSession {
   readonly list = new StreamList();
-  readonly players: PlayerPool;
+  readonly players: PlayerPool<StreamPlayer>;
   readonly #options: LiveSessionOptions;
   readonly #relay: RelayConnection;
   readonly #sfu: SfuConnection;

@@ -4,28 +4,27 @@
  */
 import type { Id, Schedule } from '@proofcast/shared';
 import { PLAYER_LINGER_MS } from '../config.ts';
-import type { StreamPlayer } from './stream-player.ts';
 
-interface Entry {
-  readonly player: StreamPlayer;
+interface Entry<P> {
+  readonly player: P;
   users: number;
   cancelClosing: () => void;
 }
 
 const nothing = (): void => undefined;
 
-export class PlayerPool {
-  readonly #create: (streamId: Id) => StreamPlayer;
+export class PlayerPool<P extends { close(): void }> {
+  readonly #create: (streamId: Id) => P;
   readonly #schedule: Schedule;
-  readonly #entries = new Map<Id, Entry>();
+  readonly #entries = new Map<Id, Entry<P>>();
 
-  constructor(options: { create: (streamId: Id) => StreamPlayer; schedule: Schedule }) {
+  constructor(options: { create: (streamId: Id) => P; schedule: Schedule }) {
     this.#create = options.create;
     this.#schedule = options.schedule;
   }
 
   /** The player of a stream; give it back with `release`. */
-  acquire(streamId: Id): StreamPlayer {
+  acquire(streamId: Id): P {
     let entry = this.#entries.get(streamId);
     if (!entry) {
       entry = { player: this.#create(streamId), users: 0, cancelClosing: nothing };
@@ -47,11 +46,11 @@ export class PlayerPool {
     }, PLAYER_LINGER_MS);
   }
 
-  get(streamId: Id): StreamPlayer | undefined {
+  get(streamId: Id): P | undefined {
     return this.#entries.get(streamId)?.player;
   }
 
-  all(): StreamPlayer[] {
+  all(): P[] {
     return [...this.#entries.values()].map((entry) => entry.player);
   }
 

@@ -18,7 +18,8 @@ export interface Failures {
 export type PlayerState<P> =
   /** The stream is not expected to have a picture. */
   | { readonly kind: 'idle' }
-  | { readonly kind: 'connecting'; readonly sinceMs: number }
+  /** `isLost`: there was a picture before. */
+  | { readonly kind: 'connecting'; readonly sinceMs: number; readonly isLost: boolean }
   | { readonly kind: 'playing'; readonly path: PathName; readonly picture: P; readonly sinceMs: number }
   /** Nothing has come for long enough to say so. Both paths are still being tried. */
   | { readonly kind: 'no-picture'; readonly sinceMs: number; readonly failures: Failures };
@@ -226,7 +227,7 @@ export class Player<P extends Closable> {
 
   #becomeConnecting(): void {
     const sinceMs = this.#options.nowMs();
-    this.#become({ kind: 'connecting', sinceMs });
+    this.#become({ kind: 'connecting', sinceMs, isLost: this.#state.kind === 'playing' });
     this.#cancelNoPicture = this.#options.schedule(() => {
       this.#become({ kind: 'no-picture', sinceMs, failures: { ...this.#failures } });
     }, this.#options.limits.noPictureMs);

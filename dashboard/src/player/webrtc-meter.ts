@@ -33,10 +33,11 @@ export class WebRtcMeter {
   /** Takes one report (W3C WebRTC Statistics). */
   take(report: RTCStatsReport): void {
     const entries = [...report.values()] as Record<string, unknown>[];
-    const inbound = entries.find((entry) => entry['type'] === 'inbound-rtp' && entry['kind'] === 'video');
+    // mediasoup probes the bandwidth with a track of its own, which is listed here and never decoded.
+    const inbound = entries.filter((entry) => entry['type'] === 'inbound-rtp' && entry['kind'] === 'video');
     const sample = {
-      framesDecoded: numberOf(inbound?.['framesDecoded']),
-      processingS: numberOf(inbound?.['totalProcessingDelay']),
+      framesDecoded: sumOf(inbound, 'framesDecoded'),
+      processingS: sumOf(inbound, 'totalProcessingDelay'),
     };
     const last = this.#last;
     this.#last = sample;
@@ -51,6 +52,10 @@ export class WebRtcMeter {
 function roundTripS(entries: readonly Record<string, unknown>[]): number {
   const pair = entries.find((entry) => entry['type'] === 'candidate-pair' && entry['nominated'] === true);
   return numberOf(pair?.['currentRoundTripTime']);
+}
+
+function sumOf(entries: readonly Record<string, unknown>[], key: string): number {
+  return entries.reduce((sum, entry) => sum + numberOf(entry[key]), 0);
 }
 
 function numberOf(value: unknown): number {

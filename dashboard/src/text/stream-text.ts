@@ -2,7 +2,6 @@
 import type { StreamState } from '@proofcast/shared';
 import type { PlayerState } from '../player/player.ts';
 import type { Delay, PathName } from '../player/video-path.ts';
-import { errorText } from './error-text.ts';
 import { formatDelay, formatElapsed } from './time-text.ts';
 
 export type Tone = 'good' | 'attention' | 'broken' | 'quiet' | 'active';
@@ -50,6 +49,8 @@ export interface PictureText {
   readonly isBusy: boolean;
   readonly title: string;
   readonly detail: string;
+  /** What each path said; for where there is room. */
+  readonly reasons: readonly string[];
 }
 
 /** What stands where a picture should be; null while there is one. */
@@ -59,21 +60,41 @@ export function pictureText(
   nowMs: number,
 ): PictureText | null {
   if (player.kind === 'playing') return null;
-  if (player.kind === 'connecting') return CONNECTING;
+  if (player.kind === 'connecting') return player.isLost ? RECONNECTING : CONNECTING;
   if (player.kind === 'idle') return idleText(stream, nowMs);
-  const reason = player.failures.relay ?? player.failures.webrtc;
+  const reasons = [
+    player.failures.webrtc && `WebRTC: ${player.failures.webrtc.message}`,
+    player.failures.relay && `Relay: ${player.failures.relay.message}`,
+  ];
   return {
     isBusy: false,
     title: `No picture for ${formatElapsed(nowMs - player.sinceMs)}`,
-    detail: `${reason ? `${errorText(reason)} ` : ''}Both paths are being tried again.`,
+    detail: 'Neither path gets through. Both are being tried again.',
+    reasons: reasons.filter((reason) => reason !== null),
   };
 }
 
-const CONNECTING: PictureText = { isBusy: true, title: 'Connecting', detail: '' };
+const RECONNECTING: PictureText = {
+  isBusy: true,
+  title: 'Picture lost',
+  detail: 'Looking for the quickest way back.',
+  reasons: [],
+};
+const CONNECTING: PictureText = { isBusy: true, title: 'Connecting', detail: '', reasons: [] };
 
 function idleText(stream: StreamState, nowMs: number): PictureText {
   if (stream.kind !== 'offline') return CONNECTING;
   return stream.sinceMs === null
-    ? { isBusy: false, title: 'Not shared yet', detail: 'This desktop has never shared its screen.' }
-    : { isBusy: false, title: 'Offline', detail: `for ${formatElapsed(nowMs - stream.sinceMs)}` };
+    ? {
+        isBusy: false,
+        title: 'Not shared yet',
+        detail: 'This desktop has never shared its screen.',
+        reasons: [],
+      }
+    : {
+        isBusy: false,
+        title: 'Offline',
+        detail: `for ${formatElapsed(nowMs - stream.sinceMs)}`,
+        reasons: [],
+      };
 }

@@ -29,7 +29,8 @@ export async function createAppProtocol(directory: string): Promise<(request: Re
   return async (request) => {
     const [url = ''] = request.url.split(/[?#]/);
     const path = request.method === 'GET' ? files.get(url) : undefined;
-    if (path === undefined) return new Response('Not found', { status: 404, headers: headersFor('.txt', '') });
+    if (path === undefined)
+      return new Response('Not found', { status: 404, headers: headersFor('.txt', '') });
     const nonce = randomBytes(16).toString('base64');
     const isPage = extname(path) === '.html';
     const body = isPage

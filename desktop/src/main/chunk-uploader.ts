@@ -100,13 +100,18 @@ export class ChunkUploader {
     } catch (error) {
       if (this.#isClosed) return;
       const isCoded = error instanceof CodedError;
-      this.#onFailed(isCoded ? error : new CodedError('INTERNAL', 'Cannot prepare the upload.', { cause: error }));
+      this.#onFailed(
+        isCoded ? error : new CodedError('INTERNAL', 'Cannot prepare the upload.', { cause: error }),
+      );
     }
   }
 
   #onWelcome(): void {
     const { recording, log } = this.#options;
-    log.info({ recordingId: recording.start.recordingId, durable: recording.durableCount }, 'upload connected');
+    log.info(
+      { recordingId: recording.start.recordingId, durable: recording.durableCount },
+      'upload connected',
+    );
     this.#change(recording.chunkCount === null ? { kind: 'uploading' } : { kind: 'finishing' });
   }
 
@@ -165,5 +170,7 @@ export class ChunkUploader {
  */
 function isComplete(recording: SpooledRecording, error: CodedError): boolean {
   if (error.code !== 'RECORDING_SEALED' || recording.chunkCount === null) return false;
-  return recording.chunkCount === recording.durableCount || recording.chunkCount === error.details?.['chunkCount'];
+  return (
+    recording.chunkCount === recording.durableCount || recording.chunkCount === error.details?.['chunkCount']
+  );
 }

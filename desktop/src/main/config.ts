@@ -44,7 +44,9 @@ const MEGABYTE = 1024 * 1024;
 export function readConfig(env: Readonly<Record<string, string | undefined>>): DesktopConfig {
   if (!Value.Check(Environment, env)) {
     const name = Value.Errors(Environment, env)[0]?.instancePath.slice(1) ?? '';
-    throw new TypeError(`Cannot use the environment variable ${name}: its value is ${JSON.stringify(env[name])}.`);
+    throw new TypeError(
+      `Cannot use the environment variable ${name}: its value is ${JSON.stringify(env[name])}.`,
+    );
   }
   return {
     logLevel: env.LOG_LEVEL ?? 'info',

@@ -4,7 +4,14 @@ import { ipcMain, protocol, safeStorage, session } from 'electron';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { APP_ORIGIN, APP_SCHEME, channelOf, type DesktopState, type IpcEventData, type IpcEventName } from '../ipc.ts';
+import {
+  APP_ORIGIN,
+  APP_SCHEME,
+  channelOf,
+  type DesktopState,
+  type IpcEventData,
+  type IpcEventName,
+} from '../ipc.ts';
 import { createAppProtocol } from './app-protocol.ts';
 import { ChunkSpool } from './chunk-spool.ts';
 import type { IngestAccess } from './chunk-uploader.ts';
@@ -98,7 +105,9 @@ export async function openDesktop(options: {
     log,
     onGone: () => {
       sharing.end();
-      recordings.endCurrent().catch((error: unknown) => log.error({ err: error }, 'the recording cannot be ended'));
+      recordings
+        .endCurrent()
+        .catch((error: unknown) => log.error({ err: error }, 'the recording cannot be ended'));
     },
   });
   confirmClosing({

@@ -64,7 +64,8 @@ export class DeviceIdentity {
   async readPublisher(): Promise<{ serverUrl: string; deviceId: Id; streamId: Id }> {
     const { access, enrolment } = this;
     const streamId = enrolment?.streamId ?? (await access.get()).tokens.streamId;
-    if (enrolment === null) throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot publish: this device is not enrolled.');
+    if (enrolment === null)
+      throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot publish: this device is not enrolled.');
     return { serverUrl: enrolment.serverUrl, deviceId: enrolment.deviceId, streamId };
   }
 
@@ -74,7 +75,8 @@ export class DeviceIdentity {
    */
   async enrol(serverUrlText: string, code: string): Promise<void> {
     const { directory, keyStore, settings, requestTimeoutMs, log } = this.#options;
-    if (this.#access) throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot enrol: this device is enrolled already.');
+    if (this.#access)
+      throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot enrol: this device is enrolled already.');
     const serverUrl = parseServerUrl(serverUrlText);
     // The key is on the disk before the code is spent: a crash in between costs a code, never an identity.
     const key = await DeviceKey.create(directory, keyStore);
@@ -87,7 +89,8 @@ export class DeviceIdentity {
     const enrolment = { serverUrl, deviceId, deviceName, companyName, keyProtection, streamId: null };
     await settings.update({ enrolment });
     log.info({ deviceId, serverUrl, keyProtection }, 'enrolled');
-    if (keyProtection === 'file') log.warn('no key store: the key of the device is protected by its file mode only');
+    if (keyProtection === 'file')
+      log.warn('no key store: the key of the device is protected by its file mode only');
     this.#use(enrolment, key);
     this.#options.onChanged();
     // The first tokens name the stream, with which recordings can begin while the relay is away.

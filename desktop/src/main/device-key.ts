@@ -56,7 +56,10 @@ export class DeviceKey {
     const protection = await chooseProtection(keyStore);
     const file =
       protection === 'system'
-        ? { protection, encrypted: (await keyStore.encryptStringAsync(JSON.stringify(jwk))).toString('base64') }
+        ? {
+            protection,
+            encrypted: (await keyStore.encryptStringAsync(JSON.stringify(jwk))).toString('base64'),
+          }
         : { protection, jwk };
     // Readable by this user alone in both cases; without a key store that is all the protection there is.
     await writeFileAtomically(pathIn(directory), JSON.stringify(file), 0o600);

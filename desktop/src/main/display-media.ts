@@ -3,7 +3,11 @@ import type { BrowserWindow, Session } from 'electron';
 import { APP_ORIGIN } from '../ipc.ts';
 import type { Sharing } from './sharing.ts';
 
-export function handDisplayMedia(options: { session: Session; window: BrowserWindow; sharing: Sharing }): void {
+export function handDisplayMedia(options: {
+  session: Session;
+  window: BrowserWindow;
+  sharing: Sharing;
+}): void {
   const { session, window, sharing } = options;
   session.setDisplayMediaRequestHandler(({ frame, videoRequested }, callback) => {
     const isOurs =

@@ -124,10 +124,13 @@ export class IngestConnection {
   #receive(data: RawData, isBinary: boolean): void {
     if (this.#state === 'over') return;
     try {
-      if (isBinary) throw new CodedError('MESSAGE_UNEXPECTED', 'The server sent a binary frame to a publisher.');
+      if (isBinary)
+        throw new CodedError('MESSAGE_UNEXPECTED', 'The server sent a binary frame to a publisher.');
       this.#handle(parseMessage(INGEST_FROM_RELAY, String(data)));
     } catch (error) {
-      this.#fail(error instanceof CodedError ? error : new CodedError('INTERNAL', String(error), { cause: error }));
+      this.#fail(
+        error instanceof CodedError ? error : new CodedError('INTERNAL', String(error), { cause: error }),
+      );
     }
   }
 
@@ -170,7 +173,10 @@ export class IngestConnection {
 
   #onAck({ received, durable }: MessageData<'ack'>): void {
     if (durable > received || received > this.#nextToSend) {
-      throw new CodedError('MESSAGE_INVALID', `The server counts ${received} chunks; ${this.#nextToSend} were sent.`);
+      throw new CodedError(
+        'MESSAGE_INVALID',
+        `The server counts ${received} chunks; ${this.#nextToSend} were sent.`,
+      );
     }
     let isProgress = durable > this.#recording.durableCount;
     while (this.#inFlight[0] && this.#inFlight[0].sequence < received) {
@@ -244,10 +250,10 @@ export class IngestConnection {
     const frame = await recording.readFrame(sequence);
     // While the disk was read, the connection may have ended or the relay may have asked for another chunk.
     if (this.#state !== 'open' || sequence !== this.#nextToSend) return true;
-    if (this.#inFlight.length === 0) this.#watchProgress();
     this.#nextToSend += 1;
     this.#inFlight.push({ sequence, bytes });
     this.#inFlightBytes += bytes;
+    if (this.#inFlight.length === 1) this.#watchProgress();
     this.#socket.send(frame);
     return true;
   }

@@ -23,7 +23,8 @@ export function createIpcHandlers(parts: {
       return {};
     },
     async forgetEnrolment() {
-      if (sharing.isActive) throw new CodedError('MESSAGE_UNEXPECTED', 'Stop sharing before you change the server.');
+      if (sharing.isActive)
+        throw new CodedError('MESSAGE_UNEXPECTED', 'Stop sharing before you change the server.');
       await identity.forget();
       return {};
     },

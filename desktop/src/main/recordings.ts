@@ -87,6 +87,9 @@ export class Recordings {
 
   #running(recordingId: Id): SpooledRecording {
     if (this.#current?.start.recordingId === recordingId) return this.#current;
-    throw new CodedError('RECORDING_NOT_FOUND', `Cannot add to ${recordingId}: it is not the running recording.`);
+    throw new CodedError(
+      'RECORDING_NOT_FOUND',
+      `Cannot add to ${recordingId}: it is not the running recording.`,
+    );
   }
 }

@@ -37,7 +37,11 @@ export async function callRelay<N extends CalledRoute>(
   });
   const text = await readText(response, serverUrl);
   if (!response.ok) throw refusalIn(text, `${serverUrl} answered with status ${response.status}`);
-  return parseWith(schema, parseJson(text, 'the answer of the server'), 'the answer of the server') as RouteResponse<N>;
+  return parseWith(
+    schema,
+    parseJson(text, 'the answer of the server'),
+    'the answer of the server',
+  ) as RouteResponse<N>;
 }
 
 /** The coded error in an HTTP body, or `UNAVAILABLE` when the body has none, as that of a proxy in between. */
@@ -61,9 +65,14 @@ async function readText(response: Response, serverUrl: string): Promise<string> 
     throw unreachable(serverUrl, cause);
   }
   if (text.length <= MAX_ANSWER_BYTES) return text;
-  throw new CodedError('MESSAGE_TOO_LARGE', `${serverUrl} answered with more than ${MAX_ANSWER_BYTES} bytes.`);
+  throw new CodedError(
+    'MESSAGE_TOO_LARGE',
+    `${serverUrl} answered with more than ${MAX_ANSWER_BYTES} bytes.`,
+  );
 }
 
 function unreachable(serverUrl: string, cause: unknown): CodedError {
-  return new CodedError('UNAVAILABLE', `Cannot reach ${serverUrl}. Check the address and the network.`, { cause });
+  return new CodedError('UNAVAILABLE', `Cannot reach ${serverUrl}. Check the address and the network.`, {
+    cause,
+  });
 }

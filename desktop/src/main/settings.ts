@@ -72,7 +72,9 @@ export class SettingsFile {
 export function parseServerUrl(text: string): string {
   const url = URL.parse(text.trim());
   if (url === null || !['http:', 'https:'].includes(url.protocol)) {
-    throw refusal(`Enter an address that begins with https:// or http://, such as https://relay.example.com.`);
+    throw refusal(
+      `Enter an address that begins with https:// or http://, such as https://relay.example.com.`,
+    );
   }
   if (url.username !== '' || url.password !== '') {
     throw refusal('Enter the address of the server without user name and password.');

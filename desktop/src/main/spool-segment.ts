@@ -87,7 +87,8 @@ export class SpoolSegment {
   async read({ offset, frameBytes }: StoredFrame): Promise<Uint8Array> {
     const buffer = Buffer.allocUnsafeSlow(frameBytes);
     const { bytesRead } = await this.#file.read(buffer, 0, frameBytes, offset);
-    if (bytesRead !== frameBytes) throw new Error(`Read ${bytesRead} of ${frameBytes} bytes of ${this.path}.`);
+    if (bytesRead !== frameBytes)
+      throw new Error(`Read ${bytesRead} of ${frameBytes} bytes of ${this.path}.`);
     return buffer;
   }
 
@@ -145,4 +146,3 @@ function wholeChunkAt(
     return null;
   }
 }
-

@@ -78,7 +78,10 @@ export class UploadQueue {
     const { accessFor, limits, log } = this.#options;
     const access = accessFor(entry.recording);
     if (!access) {
-      const reason = new CodedError('FORBIDDEN', 'The recording belongs to another enrolment of this device.');
+      const reason = new CodedError(
+        'FORBIDDEN',
+        'The recording belongs to another enrolment of this device.',
+      );
       return this.#end(entry, { kind: 'failed', reason });
     }
     entry.uploader = new ChunkUploader({

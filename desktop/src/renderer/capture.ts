@@ -59,5 +59,7 @@ function explain(cause: unknown): CodedError {
   if (name === 'NotAllowedError') {
     return new CodedError('FORBIDDEN', 'The system did not allow this app to capture the screen.', { cause });
   }
-  return new CodedError('MEDIA_UNSUPPORTED', 'This source cannot be captured. It may have been closed.', { cause });
+  return new CodedError('MEDIA_UNSUPPORTED', 'This source cannot be captured. It may have been closed.', {
+    cause,
+  });
 }

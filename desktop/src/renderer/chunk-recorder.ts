@@ -47,7 +47,9 @@ export class ChunkRecorder {
     };
     const recorder = new MediaRecorder(new MediaStream([track]), recorderOptions);
     this.#recorder = recorder;
-    this.#stopped = new Promise((resolve) => recorder.addEventListener('stop', () => resolve(), { once: true }));
+    this.#stopped = new Promise((resolve) =>
+      recorder.addEventListener('stop', () => resolve(), { once: true }),
+    );
     recorder.addEventListener('start', () => this.#beginEpoch(track, sourceName), { once: true });
     recorder.addEventListener('dataavailable', ({ data }) => this.#take(data));
     recorder.addEventListener('error', (event) => {
@@ -110,7 +112,9 @@ export class ChunkRecorder {
         await deliver();
       } catch (error) {
         const isCoded = error instanceof CodedError;
-        this.#fail(isCoded ? error : new CodedError('INTERNAL', 'A slice was lost on its way.', { cause: error }));
+        this.#fail(
+          isCoded ? error : new CodedError('INTERNAL', 'A slice was lost on its way.', { cause: error }),
+        );
       }
     });
   }

@@ -24,6 +24,9 @@ export async function ask<N extends IpcRequestName>(name: N, params: IpcParams<N
 }
 
 /** Returns the function that ends the subscription. */
-export function onEvent<N extends IpcEventName>(name: N, listener: (data: IpcEventData<N>) => void): () => void {
+export function onEvent<N extends IpcEventName>(
+  name: N,
+  listener: (data: IpcEventData<N>) => void,
+): () => void {
   return window.proofcast.on(name, listener);
 }

@@ -39,12 +39,17 @@ export function liveText(path: LivePath, nowMs: number): PathText {
 
 /** `failure`: why nothing is recorded at the moment, as far as this process knows. */
 export function recordingText(path: RecordingPath, failure: CodedError | null, nowMs: number): PathText {
-  if (failure && path.kind !== 'failed') return { mark: 'error', title: 'Not recording', detail: failure.message };
+  if (failure && path.kind !== 'failed')
+    return { mark: 'error', title: 'Not recording', detail: failure.message };
   switch (path.kind) {
     case 'idle':
       return { mark: 'idle', title: 'Off', detail: 'Nothing is recorded.' };
     case 'waiting':
-      return { mark: 'busy', title: 'Recording', detail: `An earlier recording is uploaded first. ${backlogText(path)}` };
+      return {
+        mark: 'busy',
+        title: 'Recording',
+        detail: `An earlier recording is uploaded first. ${backlogText(path)}`,
+      };
     case 'connecting':
       return { mark: 'busy', title: 'Connecting', detail: backlogText(path) };
     case 'uploading':
@@ -58,7 +63,11 @@ export function recordingText(path: RecordingPath, failure: CodedError | null, n
     case 'finishing':
       return { mark: 'busy', title: 'Finishing', detail: backlogText(path) };
     case 'finished':
-      return { mark: 'done', title: 'Finished', detail: `All ${sizeText(path.durableBytes)} are safe on the server.` };
+      return {
+        mark: 'done',
+        title: 'Finished',
+        detail: `All ${sizeText(path.durableBytes)} are safe on the server.`,
+      };
     case 'failed':
       return { mark: 'error', title: 'Not accepted', detail: path.reason.message };
   }
@@ -70,5 +79,6 @@ export function watchersText(count: number): string {
 }
 
 function backlogText({ backlogBytes, durableBytes }: { backlogBytes: number; durableBytes: number }): string {
-  return `${sizeText(durableBytes)} safe on the server, ${sizeText(backlogBytes)} kept here until they are.`;
+  const safe = `${sizeText(durableBytes)} safe on the server`;
+  return backlogBytes === 0 ? `${safe}.` : `${safe}, ${sizeText(backlogBytes)} kept here until they are.`;
 }

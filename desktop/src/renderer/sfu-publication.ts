@@ -87,7 +87,9 @@ export class SfuPublication {
       produced.then(({ producerId }) => callback({ id: producerId }), errback);
     });
     transport.on('connectionstatechange', (state) => this.#onConnectionState(state));
-    const codec = device.sendRtpCapabilities.codecs?.find(({ mimeType }) => mimeType.toLowerCase() === 'video/vp8');
+    const codec = device.sendRtpCapabilities.codecs?.find(
+      ({ mimeType }) => mimeType.toLowerCase() === 'video/vp8',
+    );
     if (!codec) throw new CodedError('MEDIA_UNSUPPORTED', 'The server does not take VP8.');
     const producer = await transport.produce({
       track,

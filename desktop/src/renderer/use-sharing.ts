@@ -27,10 +27,7 @@ export function useSharing(): SharingModel {
     desktop.value = state;
     session.setWatched(state.relayViewerCount > 0);
   };
-  const subscriptions = [
-    onEvent('stateChanged', accept),
-    onEvent('stopRequested', () => void stopForGood()),
-  ];
+  const subscriptions = [onEvent('stateChanged', accept), onEvent('stopRequested', () => void stopForGood())];
   onUnmounted(() => subscriptions.forEach((unsubscribe) => unsubscribe()));
 
   const stopForGood = async () => {

@@ -20,6 +20,13 @@ export interface ReadRecord extends ScannedRecord {
   readonly segment: number;
 }
 
+/** Acknowledged bytes cannot be read any more. Trying again does not help, unlike with a disk that refuses. */
+export class JournalDamagedError extends CodedError {
+  constructor(message: string) {
+    super('STORAGE_FAILED', message);
+  }
+}
+
 export class JournalReader {
   readonly start: JournalStart;
   /** The start record of the last file, for whoever continues it. */
@@ -129,16 +136,15 @@ async function readFirst(file: JournalFile): Promise<ScannedRecord | null> {
   const scan = scanSegment(file);
   const first = await scan.next();
   if (first.done === true) {
-    if (isDamaged(first.value))
-      throw new CodedError('STORAGE_FAILED', `The start of ${file.name} is damaged.`);
+    if (isDamaged(first.value)) throw new JournalDamagedError(`The start of ${file.name} is damaged.`);
     return null;
   }
   if (first.value.record.kind !== 'start') {
-    throw new CodedError('STORAGE_FAILED', `${file.name} does not begin with a start record.`);
+    throw new JournalDamagedError(`${file.name} does not begin with a start record.`);
   }
   return first.value;
 }
 
-function damaged(recordingId: string, because: string): CodedError {
-  return new CodedError('STORAGE_FAILED', `The journal of ${recordingId} is damaged: ${because}.`);
+function damaged(recordingId: string, because: string): JournalDamagedError {
+  return new JournalDamagedError(`The journal of ${recordingId} is damaged: ${because}.`);
 }

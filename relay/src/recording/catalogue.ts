@@ -24,8 +24,8 @@ export interface SealedFacts {
   readonly journalBytes: number;
 }
 
-/** Whether a recording that the database has open is being fed or waits for its publisher. */
-export type LiveStateOf = (recordingId: Id) => 'recording' | 'reconnecting';
+/** What a recording is doing that the database has as begun and not ended. */
+export type LiveStateOf = (recordingId: Id) => 'recording' | 'reconnecting' | 'sealing';
 
 export class RecordingCatalogue {
   readonly #database: Database;

@@ -151,6 +151,15 @@ describe('publish tokens', () => {
     expect(refusal.message).toContain('used before');
   });
 
+  it('leave no trace of assertions that have expired', async () => {
+    const device = await TestDevice.enrol(admin);
+    await device.publishTokens(anybody, { nowMs: clock.nowMs() });
+    clock.advance(5 * 60_000);
+    await device.publishTokens(anybody, { nowMs: clock.nowMs() });
+    const rows = await test.relay.database.selectFrom('used_assertions').selectAll().execute();
+    expect(rows).toHaveLength(1);
+  });
+
   it('[A7] are refused for an assertion that is expired, lives too long, or is meant for somebody else', async () => {
     const device = await TestDevice.enrol(admin);
     const other = await TestDevice.enrol(admin);

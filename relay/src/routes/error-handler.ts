@@ -4,7 +4,8 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 
 export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const coded = translate(error);
-  if (coded.status >= 500) request.log.error({ err: error, code: coded.code }, 'request failed');
+  if (coded.code === 'INTERNAL') request.log.error({ err: error }, 'request failed unforeseen');
+  else if (coded.status >= 500) request.log.warn({ err: error, code: coded.code }, 'request failed');
   const retryAfterMs = coded.details?.['retryAfterMs'];
   // RFC 9110, 10.2.3: whole seconds.
   if (typeof retryAfterMs === 'number') void reply.header('retry-after', Math.ceil(retryAfterMs / 1000));
@@ -32,7 +33,9 @@ export function pathOf(request: FastifyRequest): string {
 
 /** The length that a range has missed, as the sender of files reports it (RFC 9110, 15.5.17). */
 function contentRangeOf(error: unknown): string | undefined {
-  return (error as { headers?: Record<string, string> }).headers?.['Content-Range'];
+  return error instanceof Error && 'headers' in error
+    ? (error.headers as Record<string, string>)['Content-Range']
+    : undefined;
 }
 
 function translate(error: unknown): CodedError {

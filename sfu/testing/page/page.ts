@@ -145,11 +145,11 @@ async function play(
   ]);
 }
 
-function reportPictures(video: HTMLVideoElement, pictures: Seat['pictures']): void {
+function reportPictures(video: HTMLVideoElement, feed: Seat['pictures']): void {
   const read = createPictureReader();
   const onFrame = (): void => {
-    pictures.count += 1;
-    pictures.dispatchEvent(new CustomEvent<Picture>('picture', { detail: read(video) }));
+    feed.count += 1;
+    feed.dispatchEvent(new CustomEvent<Picture>('picture', { detail: read(video) }));
     video.requestVideoFrameCallback(onFrame);
   };
   video.requestVideoFrameCallback(onFrame);
