@@ -18,15 +18,16 @@ import {
   type RouteQuery,
   type RouteResponse,
 } from '@proofcast/shared';
-import type { TSchema } from 'typebox';
 import { REQUEST_TIMEOUT_MS } from './config.ts';
 
+type Schema = Parameters<typeof parseWith>[0];
+
 export type JsonRouteName = {
-  [N in RelayRouteName]: RelayRoutes[N] extends { kind: 'json'; response: TSchema } ? N : never;
+  [N in RelayRouteName]: RelayRoutes[N] extends { kind: 'json'; response: Schema } ? N : never;
 }[RelayRouteName];
 
 type Part<N extends RelayRouteName, P extends string, T> =
-  RelayRoutes[N] extends Record<P, TSchema> ? T : unknown;
+  RelayRoutes[N] extends Record<P, Schema> ? T : unknown;
 type CallInput<N extends RelayRouteName> = Part<N, 'body', { body: RouteBody<N> }> &
   Part<N, 'params', { params: RouteParams<N> }> &
   Part<N, 'query', { query: RouteQuery<N> }> & { signal?: AbortSignal };
@@ -66,7 +67,7 @@ export class RelayClient {
     const isAnswer = response.ok || (name === 'readyz' && isFromRelay(response));
     if (!isAnswer) throw this.#noteRefusal(errorFromResponse(response, text));
     return parseWith(
-      route.response as TSchema,
+      route.response as Schema,
       parseAnswer(text, route.path),
       `the answer of ${route.path}`,
       'INTERNAL',

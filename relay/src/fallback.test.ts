@@ -6,16 +6,7 @@ import {
   type ViewerFrame,
 } from '@proofcast/shared';
 import { loadWebmClip, type WebmClip } from '@proofcast/shared/testing/webm-clip';
-import {
-  concat,
-  ebmlHeader,
-  info,
-  openElement,
-  simpleBlock,
-  tracks,
-  unsigned,
-  videoTrack,
-} from '@proofcast/shared/testing/webm-bytes';
+import { initSegment, openCluster, simpleBlock } from '@proofcast/shared/testing/webm-bytes';
 import { afterEach, describe, expect, test } from 'vitest';
 import { HeldTimers } from '../testing/held-timers.ts';
 import { MediaWorld, type MediaWorldOptions } from '../testing/media-world.ts';
@@ -70,7 +61,11 @@ describe('a viewer', () => {
     const second = await world.device(device.companyId, 'Desk 2');
     const foreign = await world.device();
     const viewer = await world.viewer(device.companyId);
-    const { streams, sentAtUs } = await viewer.next('streams');
+    viewer.watch(1, device.streamId);
+    const first = await viewer.take(() => true);
+    if (first instanceof Uint8Array || first.type !== 'streams')
+      throw new Error('The snapshot was not first.');
+    const { streams, sentAtUs } = first.data;
     expect(sentAtUs).toBeGreaterThan(0);
     const offline = {
       state: { kind: 'offline', sinceMs: null },
@@ -238,7 +233,7 @@ describe('a viewer', () => {
     const publisher = await world.publisher(device);
     await publisher.hello();
     publisher.maker.epoch();
-    publisher.maker.media(concat(ebmlHeader(), openElement(0x18538067, info(), tracks(videoTrack()))));
+    publisher.maker.media(initSegment());
     publisher.maker.media(keyCluster(0));
     publisher.upload();
     const [stuck, quick] = [await world.viewer(device.companyId), await world.viewer(device.companyId)];
@@ -392,9 +387,5 @@ describe('a viewer', () => {
 
 /** A cluster of half a megabyte that begins with a keyframe, as far as the container says. */
 function keyCluster(seconds: number): Uint8Array {
-  return openElement(
-    0x1f43b675,
-    unsigned(0xe7, seconds * 1000),
-    simpleBlock(1, 0, 0x80, new Uint8Array(500_000)),
-  );
+  return openCluster(seconds * 1000, simpleBlock(1, 0, 0x80, new Uint8Array(500_000)));
 }

@@ -27,6 +27,8 @@ import type { OutboxFrame, OutboxSink } from './outbox.ts';
 
 /** `watch` and `unwatch` are below a hundred bytes. */
 const MAX_TEXT_BYTES = 1024;
+/** Measured with 64 viewers: copying 8 KB and sending once takes 0.6 of the time of sending twice. */
+const MAX_COPIED_BYTES = 16 * 1024;
 /** A viewer may send as much at once as it may in so many seconds. */
 const BURST_SECONDS = 4;
 
@@ -191,11 +193,18 @@ export class ViewerConnection implements StreamListener {
   /**
    * One binary message in two fragments (RFC 6455, 5.4), so that the payload is shared by all viewers instead of being
    * copied behind each head. Nothing else may be sent between the two, and nothing can: both are queued at once.
+   * Only where it leaves at once anyway, a small payload is copied, which costs less than a second system call.
    */
   #sendFrame(channel: number, frame: OutboxFrame, onSent?: () => void): void {
-    const head = encodeViewerHead({ ...frame, channel, payloadBytes: frame.payload.length });
-    this.#socket.send(head, { binary: true, fin: false });
-    this.#socket.send(frame.payload, { binary: true, fin: true }, onSent && (() => onSent()));
+    const { payload } = frame;
+    const head = encodeViewerHead({ ...frame, channel, payloadBytes: payload.length });
+    const whenSent = onSent && (() => onSent());
+    if (payload.length <= MAX_COPIED_BYTES && this.#socket.bufferedAmount === 0) {
+      this.#socket.send(Buffer.concat([head, payload]), { binary: true }, whenSent);
+    } else {
+      this.#socket.send(head, { binary: true, fin: false });
+      this.#socket.send(payload, { binary: true, fin: true }, whenSent);
+    }
   }
 
   #refuse(error: unknown, channel: number | null): void {

@@ -18,6 +18,8 @@ import { TestPublisher } from './test-publisher.ts';
 import { TestViewer } from './test-viewer.ts';
 
 export interface MediaWorldOptions {
+  /** An existing one, which is then not removed; else a temporary one. */
+  readonly dataDir?: string;
   readonly limits?: Partial<MediaLimits>;
   readonly clock?: MediaClock;
   readonly graceMs?: number;
@@ -54,7 +56,7 @@ export class MediaWorld {
   }
 
   static async open(options: MediaWorldOptions = {}): Promise<MediaWorld> {
-    const dataDir = await mkdtemp(join(tmpdir(), 'proofcast-media-'));
+    const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'proofcast-media-')));
     const database = await openDatabase(join(dataDir, 'test.sqlite'));
     const media = await openMedia(dataDir, database, options);
     const world = new MediaWorld({ dataDir, database, options, media });
@@ -143,14 +145,19 @@ export class MediaWorld {
     for (const socket of this.#sockets.clients) socket.terminate();
     this.#server.close();
     await this.database.destroy();
-    await rm(this.dataDir, { recursive: true, force: true });
+    if (this.#options.dataDir === undefined) await rm(this.dataDir, { recursive: true, force: true });
   }
 
-  #connect(principal: DevicePrincipal | UserPrincipal): WebSocket {
+  /** Where this principal, and nobody else, connects to. */
+  urlFor(principal: DevicePrincipal | UserPrincipal): string {
     const path = `/${this.#principals.size}`;
     this.#principals.set(path, principal);
     const { port } = this.#server.address() as AddressInfo;
-    return new WebSocket(`ws://127.0.0.1:${port}${path}`);
+    return `ws://127.0.0.1:${port}${path}`;
+  }
+
+  #connect(principal: DevicePrincipal | UserPrincipal): WebSocket {
+    return new WebSocket(this.urlFor(principal));
   }
 }
 

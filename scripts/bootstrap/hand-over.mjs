@@ -63,7 +63,7 @@ function terminalSendsToAll(signal) {
 
     return group === foregroundGroup;
   } catch {
-    return process.stdin.isTTY === true;
+    return Boolean(process.stdin.isTTY);
   }
 }
 

@@ -1,7 +1,11 @@
 /** The settings of the SFU. This file is the only reader of the environment; docs/operations.md lists the variables. */
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { SFU_AUTHENTICATION_TIMEOUT_MS, SFU_MAX_MESSAGE_BYTES } from '@proofcast/shared';
+import {
+  SFU_AUTHENTICATION_TIMEOUT_MS,
+  SFU_MAX_MESSAGE_BYTES,
+  type ReconnectLimits,
+} from '@proofcast/shared';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 type LogLevel = (typeof LOG_LEVELS)[number];
@@ -49,14 +53,22 @@ export interface SfuLimits {
   /** How long a peer may take to answer a close frame. */
   readonly closeTimeoutMs: number;
 
+  /** Ports that are tried when any free one may be taken: one that was free a moment ago may be free no longer. */
+  readonly mediaPortAttempts: number;
   /** How long `publish` waits for a worker while all of them are being replaced. */
   readonly workerWaitMs: number;
   readonly workerPingIntervalMs: number;
   /** A worker that does not answer for so long hangs, and is replaced. */
   readonly workerPingTimeoutMs: number;
   readonly workerCloseTimeoutMs: number;
+  /** A worker that has lived so long is replaced at once when it dies: this alone keeps it from becoming a busy loop. */
+  readonly workerHealthyAfterMs: number;
+  /** Between attempts to replace one that has not lived so long, or did not even start. */
+  readonly workerRestart: ReconnectLimits;
 
   readonly keyRefreshIntervalMs: number;
+  /** Between attempts to load the keys while that fails. */
+  readonly keyRetry: ReconnectLimits;
   /** The least time between two loads because of an unknown key id, which anybody may make up. */
   readonly keyCooldownMs: number;
   readonly keyLoadTimeoutMs: number;
@@ -80,12 +92,16 @@ export const DEFAULT_LIMITS: SfuLimits = {
   heartbeatIntervalMs: 10_000,
   closeTimeoutMs: 2_000,
 
+  mediaPortAttempts: 20,
   workerWaitMs: 5_000,
   workerPingIntervalMs: 2_000,
   workerPingTimeoutMs: 5_000,
   workerCloseTimeoutMs: 2_000,
+  workerHealthyAfterMs: 200,
+  workerRestart: { initialDelayMs: 100, maxDelayMs: 5_000 },
 
   keyRefreshIntervalMs: 5 * 60_000,
+  keyRetry: { initialDelayMs: 250, maxDelayMs: 5_000 },
   keyCooldownMs: 2_000,
   keyLoadTimeoutMs: 5_000,
   maxKeySetBytes: 64 * 1024,

@@ -116,7 +116,7 @@ export class Connection {
 
   #beat(): void {
     const { socket } = this.#options;
-    
+    if (!this.#isAlive) return socket.terminate();
     this.#isAlive = false;
     socket.ping();
   }

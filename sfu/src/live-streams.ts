@@ -4,7 +4,6 @@ import { LiveStream } from './live-stream.ts';
 import { askMediasoup } from './media-errors.ts';
 import { MEDIA_CODECS } from './media-options.ts';
 import type { Publisher, PublisherClient } from './publisher.ts';
-import type { StreamEndCode } from './stream-end.ts';
 import type { Viewer, ViewerClient } from './viewer.ts';
 import type { Workers } from './workers.ts';
 
@@ -58,7 +57,7 @@ export class LiveStreams {
   /** Ends all streams and lets none begin. Idempotent. */
   close(): void {
     this.#isClosed = true;
-    for (const stream of this.#open.values()) stream.close('SHUTTING_DOWN' satisfies StreamEndCode);
+    for (const stream of this.#open.values()) stream.close('SHUTTING_DOWN');
   }
 
   /** Two connections that publish the same stream at the same time meet in the same router. */

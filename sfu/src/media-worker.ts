@@ -3,20 +3,16 @@ import { createServer } from 'node:net';
 import { createWorker } from 'mediasoup';
 import type { Router, RouterRtpCodecCapability, Transport, WebRtcServer, Worker } from 'mediasoup/types';
 import type { Logger } from 'pino';
+import type { SfuLimits } from './config.ts';
 
 export interface MediaWorkerOptions {
   readonly mediaAddress: string;
   readonly announcedAddress: string | undefined;
   /** Of both UDP and TCP; 0 = any free port. */
   readonly port: number;
-  readonly pingIntervalMs: number;
-  readonly pingTimeoutMs: number;
-  readonly closeTimeoutMs: number;
+  readonly limits: SfuLimits;
   readonly log: Logger;
 }
-
-/** A port that was free a moment ago may be taken, or be free for TCP only. */
-const MAX_PORT_ATTEMPTS = 20;
 
 export class MediaWorker {
   readonly webRtcServer: WebRtcServer;
@@ -29,7 +25,7 @@ export class MediaWorker {
     this.#worker = worker;
     this.webRtcServer = webRtcServer;
     this.#options = options;
-    this.#pingTimer = setInterval(() => void this.#ping(), options.pingIntervalMs);
+    this.#pingTimer = setInterval(() => void this.#ping(), options.limits.workerPingIntervalMs);
     worker.on('died', () => clearInterval(this.#pingTimer));
   }
 
@@ -88,7 +84,7 @@ export class MediaWorker {
     if (this.#worker.closed) return;
     const timer = setTimeout(
       () => kill(this.#worker, this.#options.log, 'does not answer'),
-      this.#options.pingTimeoutMs,
+      this.#options.limits.workerPingTimeoutMs,
     );
     try {
       await this.#worker.getResourceUsage();
@@ -101,10 +97,10 @@ export class MediaWorker {
   }
 }
 
-async function endProcess(worker: Worker, { closeTimeoutMs, log }: MediaWorkerOptions): Promise<void> {
+async function endProcess(worker: Worker, { limits, log }: MediaWorkerOptions): Promise<void> {
   if (worker.subprocessClosed) return;
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(() => kill(worker, log, 'does not end'), closeTimeoutMs);
+    const timer = setTimeout(() => kill(worker, log, 'does not end'), limits.workerCloseTimeoutMs);
     worker.on('subprocessclose', () => {
       clearTimeout(timer);
       resolve();
@@ -134,7 +130,7 @@ async function openWebRtcServer(worker: Worker, options: MediaWorkerOptions): Pr
     try {
       return await createWebRtcServer(worker, options, await freePort(options.mediaAddress));
     } catch (error) {
-      if (attempt === MAX_PORT_ATTEMPTS) throw error;
+      if (attempt === options.limits.mediaPortAttempts) throw error;
     }
   }
 }

@@ -29,20 +29,10 @@ export async function startSfu(
     firstPort: config.mediaPort,
     mediaAddress: config.mediaAddress,
     announcedAddress: config.announcedAddress,
-    waitMs: limits.workerWaitMs,
-    pingIntervalMs: limits.workerPingIntervalMs,
-    pingTimeoutMs: limits.workerPingTimeoutMs,
-    closeTimeoutMs: limits.workerCloseTimeoutMs,
+    limits,
     log,
   });
-  const keys = new SigningKeys({
-    source: config.keySource,
-    refreshIntervalMs: limits.keyRefreshIntervalMs,
-    cooldownMs: limits.keyCooldownMs,
-    loadTimeoutMs: limits.keyLoadTimeoutMs,
-    maxBytes: limits.maxKeySetBytes,
-    log,
-  });
+  const keys = new SigningKeys({ source: config.keySource, limits, log });
   const streams = new LiveStreams({ workers, maxViewersPerStream: limits.maxViewersPerStream, log });
   const signaling = new Signaling({ verifyToken: (token) => verifyToken(token, keys), streams, limits, log });
   const loggerInstance: FastifyBaseLogger = log;

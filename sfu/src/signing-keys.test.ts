@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { pino } from 'pino';
 import { KeyServer, TokenIssuer, writeKeyFile } from '../testing/token-issuer.ts';
-import { DEFAULT_LIMITS, type KeySource } from './config.ts';
-import { SigningKeys, type SigningKeysOptions } from './signing-keys.ts';
+import { DEFAULT_LIMITS, type KeySource, type SfuLimits } from './config.ts';
+import { SigningKeys } from './signing-keys.ts';
 import { verifyToken } from './tokens.ts';
 
 const cleanups: (() => void | Promise<void>)[] = [];
@@ -10,15 +10,11 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-function keysFrom(source: KeySource, overrides: Partial<SigningKeysOptions> = {}): SigningKeys {
+function keysFrom(source: KeySource, limits: Partial<SfuLimits> = {}): SigningKeys {
   const keys = new SigningKeys({
     source,
-    refreshIntervalMs: 60_000,
-    cooldownMs: 0,
-    loadTimeoutMs: 1_000,
-    maxBytes: DEFAULT_LIMITS.maxKeySetBytes,
+    limits: { ...DEFAULT_LIMITS, keyCooldownMs: 0, ...limits },
     log: pino({ level: 'silent' }),
-    ...overrides,
   });
   cleanups.push(() => keys.close());
   return keys;
@@ -92,7 +88,7 @@ describe('[S2] keys from a URL', () => {
   it('are refreshed, so that a key that the relay no longer has is no longer accepted', async () => {
     const [retired, current] = [await TokenIssuer.create(), await TokenIssuer.create()];
     const server = await keyServer(retired.keySet);
-    const keys = keysFrom({ kind: 'url', url: server.url }, { refreshIntervalMs: 20 });
+    const keys = keysFrom({ kind: 'url', url: server.url }, { keyRefreshIntervalMs: 20 });
     expect(await accepts(keys, retired)).toBe(true);
     server.body = JSON.stringify(current.keySet);
     await expect.poll(() => codeOf(keys, retired), { timeout: 5_000 }).toBe('TOKEN_INVALID');
@@ -102,7 +98,7 @@ describe('[S2] keys from a URL', () => {
   it('are loaded again for an unknown key id, but not more often than the cooldown allows', async () => {
     const [known, stranger] = [await TokenIssuer.create(), await TokenIssuer.create()];
     const server = await keyServer(known.keySet);
-    const keys = keysFrom({ kind: 'url', url: server.url }, { cooldownMs: 60_000 });
+    const keys = keysFrom({ kind: 'url', url: server.url }, { keyCooldownMs: 60_000 });
     await accepts(keys, known);
     for (let attempt = 0; attempt < 20; attempt += 1)
       expect(await codeOf(keys, stranger)).toBe('TOKEN_INVALID');

@@ -2,7 +2,7 @@
  * The public keys of the relay. They are loaded again now and then, and kept when that fails: the SFU goes on with the
  * keys in hand however long the relay is down.
  */
-import { CodedError, createReconnectPolicy } from '@proofcast/shared';
+import { CodedError, createReconnectPolicy, type ReconnectPolicy } from '@proofcast/shared';
 import {
   createLocalJWKSet,
   errors,
@@ -12,15 +12,12 @@ import {
   type LocalJWKSet,
 } from 'jose';
 import type { Logger } from 'pino';
-import type { KeySource } from './config.ts';
+import type { KeySource, SfuLimits } from './config.ts';
 import { loadKeySet } from './key-set.ts';
 
 export interface SigningKeysOptions {
   readonly source: KeySource;
-  readonly refreshIntervalMs: number;
-  readonly cooldownMs: number;
-  readonly loadTimeoutMs: number;
-  readonly maxBytes: number;
+  readonly limits: SfuLimits;
   readonly log: Logger;
 }
 
@@ -31,7 +28,7 @@ type LoadOutcome =
 
 export class SigningKeys {
   readonly #options: SigningKeysOptions;
-  readonly #retries = createReconnectPolicy({ initialDelayMs: 250, maxDelayMs: 5_000 });
+  readonly #retries: ReconnectPolicy;
   readonly #abort = new AbortController();
   #keys: LocalJWKSet | undefined;
   #outcome: LoadOutcome = { kind: 'none' };
@@ -42,6 +39,7 @@ export class SigningKeys {
   /** Begins to load. Waits for nothing: without keys the SFU runs, but is not ready. */
   constructor(options: SigningKeysOptions) {
     this.#options = options;
+    this.#retries = createReconnectPolicy(options.limits.keyRetry);
     void this.#load();
   }
 
@@ -61,7 +59,7 @@ export class SigningKeys {
     const known = await this.#find(header, token);
     if (known) return known;
     if (this.#loading) await this.#loading;
-    else if (performance.now() - this.#lastLoadAtMs >= this.#options.cooldownMs) await this.#load();
+    else if (performance.now() - this.#lastLoadAtMs >= this.#options.limits.keyCooldownMs) await this.#load();
     const found = await this.#find(header, token);
     if (found) return found;
     if (this.#outcome.kind === 'succeeded') {
@@ -102,15 +100,15 @@ export class SigningKeys {
 
   /** Resolves to the time in milliseconds until the next load. */
   async #loadOnce(): Promise<number> {
-    const { source, loadTimeoutMs, maxBytes, refreshIntervalMs, log } = this.#options;
+    const { source, limits, log } = this.#options;
     try {
-      const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(loadTimeoutMs)]);
-      const keySet = await loadKeySet(source, { maxBytes, signal });
+      const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(limits.keyLoadTimeoutMs)]);
+      const keySet = await loadKeySet(source, { maxBytes: limits.maxKeySetBytes, signal });
       this.#keys = createLocalJWKSet(keySet);
       if (this.#outcome.kind !== 'succeeded') log.info({ keys: keySet.keys.length }, 'public keys loaded');
       this.#outcome = { kind: 'succeeded' };
       this.#retries.reset();
-      return refreshIntervalMs;
+      return limits.keyRefreshIntervalMs;
     } catch (error) {
       const reason = (error as Error).message;
       if (this.#outcome.kind !== 'failed' && !this.#abort.signal.aborted) {

@@ -17,10 +17,7 @@ beforeAll(async () => {
   keyFile = await writeKeyFile(issuer);
   keys = new SigningKeys({
     source: { kind: 'file', path: keyFile.path },
-    refreshIntervalMs: 60_000,
-    cooldownMs: 60_000,
-    loadTimeoutMs: 1_000,
-    maxBytes: DEFAULT_LIMITS.maxKeySetBytes,
+    limits: { ...DEFAULT_LIMITS, keyCooldownMs: 60_000 },
     log: pino({ level: 'silent' }),
   });
 });
@@ -114,6 +111,10 @@ describe('[S2] a token', () => {
         : (await generateKeyPair(alg)).privateKey;
     const token = await new SignJWT(claims).setProtectedHeader({ alg, kid: issuer.kid }).sign(key);
     expect(await codeOf(token)).toBe('TOKEN_INVALID');
+  });
+
+  it('that is signed with the right key under another name of its algorithm is TOKEN_INVALID', async () => {
+    expect(await codeOf(issuer.viewer({ alg: 'Ed25519' }))).toBe('TOKEN_INVALID');
   });
 
   it('that brings its own key is TOKEN_INVALID', async () => {

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { RTP_CAPABILITIES, videoParameters } from '../testing/rtp-parameters.ts';
 import { runSfu, type RunningSfu } from '../testing/running-sfu.ts';
+import { DEFAULT_LIMITS, type SfuLimits } from './config.ts';
 import { MEDIA_CODECS } from './media-options.ts';
 import type { MediaWorker } from './media-worker.ts';
 import { Workers, type WorkersOptions } from './workers.ts';
@@ -14,16 +15,16 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-async function openWorkers(overrides: Partial<WorkersOptions> = {}): Promise<Workers> {
+async function openWorkers({
+  limits,
+  ...overrides
+}: Partial<Omit<WorkersOptions, 'limits'>> & { limits?: Partial<SfuLimits> } = {}): Promise<Workers> {
   const workers = await Workers.open({
     count: 1,
     firstPort: 0,
     mediaAddress: '127.0.0.1',
     announcedAddress: undefined,
-    waitMs: 5_000,
-    pingIntervalMs: 2_000,
-    pingTimeoutMs: 5_000,
-    closeTimeoutMs: 2_000,
+    limits: { ...DEFAULT_LIMITS, ...limits },
     log: pino({ level: 'silent' }),
     ...overrides,
   });
@@ -132,7 +133,7 @@ describe('the pool', () => {
   });
 
   it('kills a process that does not end by itself', async () => {
-    const workers = await openWorkers({ closeTimeoutMs: 50 });
+    const workers = await openWorkers({ limits: { workerCloseTimeoutMs: 50 } });
     const [pid = 0] = workers.pids;
     process.kill(pid, 'SIGSTOP');
     await workers.close();
@@ -183,7 +184,7 @@ describe('[S8] a worker that dies', () => {
   it('whose port is taken meanwhile is tried again until the port is free; waiting for it has a limit', async () => {
     const { port, release } = await takePort();
     await release();
-    const workers = await openWorkers({ firstPort: port, waitMs: 300 });
+    const workers = await openWorkers({ firstPort: port, limits: { workerWaitMs: 300 } });
     const { worker } = await workers.openRouter(MEDIA_CODECS);
     const { died } = watchDeath(worker);
     process.kill(worker.pid, 'SIGKILL');
@@ -270,7 +271,7 @@ describe('[S8] a worker that dies', () => {
 
 describe('the watch over a worker', () => {
   it('replaces one whose channel a parameter that slipped through has made unusable', async () => {
-    const workers = await openWorkers({ pingIntervalMs: 50 });
+    const workers = await openWorkers({ limits: { workerPingIntervalMs: 50 } });
     const { router, worker } = await workers.openRouter(MEDIA_CODECS);
     const transport = await router.createWebRtcTransport({ webRtcServer: worker.webRtcServer });
     const { died } = watchDeath(worker);

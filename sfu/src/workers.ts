@@ -6,11 +6,7 @@ export interface WorkersOptions extends Omit<MediaWorkerOptions, 'port'> {
   readonly count: number;
   /** Worker n takes port `firstPort + n`; 0 = any free port. */
   readonly firstPort: number;
-  readonly waitMs: number;
 }
-
-/** A worker that has lived so long is replaced at once when it dies: this alone keeps it from becoming a busy loop. */
-const HEALTHY_AFTER_MS = 200;
 
 type SlotState =
   | { readonly kind: 'running'; readonly worker: MediaWorker }
@@ -104,7 +100,7 @@ export class Workers {
   async #openFirst(index: number): Promise<void> {
     const slot: Slot = {
       index,
-      restarts: createReconnectPolicy({ initialDelayMs: 100, maxDelayMs: 5_000 }),
+      restarts: createReconnectPolicy(this.#options.limits.workerRestart),
       state: { kind: 'starting', reason: 'it has not started yet' },
     };
     this.#slots.push(slot);
@@ -112,11 +108,11 @@ export class Workers {
   }
 
   async #start(slot: Slot): Promise<void> {
-    const { firstPort } = this.#options;
+    const { firstPort, limits } = this.#options;
     const port = firstPort === 0 ? 0 : firstPort + slot.index;
     const worker = await MediaWorker.open({ ...this.#options, port });
     if (this.#closing) return worker.close();
-    const healthyTimer = setTimeout(() => slot.restarts.reset(), HEALTHY_AFTER_MS).unref();
+    const healthyTimer = setTimeout(() => slot.restarts.reset(), limits.workerHealthyAfterMs).unref();
     worker.onDied((error) => {
       clearTimeout(healthyTimer);
       if (this.#closing) return;
@@ -159,7 +155,7 @@ export class Workers {
         this.#waiting.delete(wake);
         resolve();
       };
-      const timer = setTimeout(wake, this.#options.waitMs);
+      const timer = setTimeout(wake, this.#options.limits.workerWaitMs);
       this.#waiting.add(wake);
     });
   }

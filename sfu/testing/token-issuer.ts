@@ -19,7 +19,8 @@ export interface TokenOptions {
   lifetimeS?: number;
   /** Replaces or adds claims; undefined removes one. */
   claims?: Record<string, unknown>;
-  kid?: string | null;
+  /** Another name for EdDSA with the same key (RFC 9864). */
+  alg?: 'Ed25519';
 }
 
 export class TokenIssuer {
@@ -71,9 +72,8 @@ export class TokenIssuer {
       ...claims,
       ...options.claims,
     };
-    const kid = options.kid === undefined ? this.kid : options.kid;
     return new SignJWT(payload)
-      .setProtectedHeader({ alg: TOKEN_ALGORITHM, ...(kid === null ? {} : { kid }) })
+      .setProtectedHeader({ alg: options.alg ?? TOKEN_ALGORITHM, kid: this.kid })
       .sign(this.#privateKey);
   }
 }

@@ -12,14 +12,12 @@ interface WindowOptions {
 
 export class BrowserWindow extends EventEmitter {
   readonly webContents: WebContents;
-  readonly #page = firstPage();
   #isDestroyed = false;
 
   constructor({ webPreferences }: WindowOptions) {
     super();
-    this.webContents = new WebContents(this.#page, webPreferences.preload);
+    this.webContents = new WebContents(firstPage(), webPreferences.preload, () => this.#onClosed());
     openWindows.add(this);
-    this.#page.on('close', () => this.#onClosed());
   }
 
   async loadURL(url: string): Promise<void> {
@@ -54,7 +52,7 @@ export class BrowserWindow extends EventEmitter {
   restore(): void {}
 
   focus(): void {
-    this.#page.bringToFront().catch(() => undefined);
+    this.webContents.bringToFront();
   }
 
   #onClosed(): void {

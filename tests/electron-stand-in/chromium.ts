@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { chromium, type BrowserContext, type Page } from 'playwright-core';
+import { hideCaptureBar } from './capture-bar.ts';
 import { report } from './launcher-channel.ts';
 import type { StandInSettings } from './settings.ts';
 
@@ -32,6 +33,7 @@ let context: BrowserContext | undefined;
 
 export async function startChromium(settings: StandInSettings): Promise<void> {
   const { x, y } = settings.windowPosition;
+  await hideCaptureBar(settings.display);
   context = await chromium.launchPersistentContext(settings.profileDir, {
     executablePath: settings.chromiumPath,
     headless: false,
@@ -53,6 +55,12 @@ export function firstPage(): Page {
   const page = context?.pages()[0];
   if (!page) throw new Error('The stand-in opens one window, after the app is ready.');
   return page;
+}
+
+/** A page in place of one whose renderer is gone: nothing can be done with that one any more. */
+export async function openAnotherPage(): Promise<Page> {
+  if (!context) throw new Error('Chromium is not running.');
+  return context.newPage();
 }
 
 export async function closeChromium(): Promise<void> {

@@ -24,6 +24,8 @@ const APP_DIR = join(import.meta.dirname, '../../desktop');
 /** A window there covers nothing that is captured, and is drawn all the same. */
 const OFF_SCREEN = { x: 4000, y: 0 };
 
+const APP_URL = toPageUrl('app://proofcast/index.html');
+
 const START_TIMEOUT_MS = 60_000;
 const CLOSE_TIMEOUT_MS = 40_000;
 const CHROMIUM_END_TIMEOUT_MS = 10_000;
@@ -40,6 +42,8 @@ export interface DesktopApp {
   readonly exited: Promise<number | null>;
   /** Process ids of the renderers of the app's Chromium. */
   rendererPids(): Promise<number[]>;
+  /** kill −9 of the renderers. Resolves when the app shows its page again, which is another `page` then. */
+  killRenderer(): Promise<void>;
   /** The button that is pressed in each dialog from now on; 0 at the start. */
   answerDialogs(button: number): void;
   /** Texts of the dialogs that were shown so far. */
@@ -82,7 +86,7 @@ export async function launchDesktop(options: {
   );
   const running = new RunningApp(main, profileDir);
   try {
-    await running.connect(toPageUrl('app://proofcast/index.html'));
+    await running.connect();
     return running;
   } catch (error) {
     await running.kill();
@@ -126,7 +130,7 @@ class RunningApp implements DesktopApp {
   }
 
   /** Connects to the app's Chromium and waits for its window. */
-  async connect(url: string): Promise<void> {
+  async connect(): Promise<void> {
     const signal = AbortSignal.timeout(START_TIMEOUT_MS);
     const [cdpUrl] = (await Promise.race([
       once(this.#reports, 'started', { signal }),
@@ -137,12 +141,20 @@ class RunningApp implements DesktopApp {
     this.#chromiumPid = (await this.#processes()).find(({ type }) => type === 'browser')?.id;
     const page = this.#browser.contexts()[0]?.pages()[0];
     if (!page) throw new Error('Chromium has no window.');
-    await page.waitForURL(url, { timeout: START_TIMEOUT_MS });
+    await page.waitForURL(APP_URL, { timeout: START_TIMEOUT_MS });
     this.#page = page;
   }
 
   async rendererPids(): Promise<number[]> {
     return (await this.#processes()).filter(({ type }) => type === 'renderer').map(({ id }) => id);
+  }
+
+  async killRenderer(): Promise<void> {
+    const revived = this.page.context().waitForEvent('page', { timeout: START_TIMEOUT_MS });
+    for (const pid of await this.rendererPids()) process.kill(pid, 'SIGKILL');
+    const page = await revived;
+    await page.waitForURL(APP_URL, { timeout: START_TIMEOUT_MS });
+    this.#page = page;
   }
 
   answerDialogs(button: number): void {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { Page } from 'playwright-core';
+import { openAnotherPage } from './chromium.ts';
 import { answerInvoke, describeFrame, type StandInFrame } from './ipc-main.ts';
 import { toAppUrl, toPageUrl } from './origins.ts';
 import { installPageSide, type PageSideOptions } from './page-side.ts';
@@ -13,20 +14,21 @@ import { decideDisplayMedia } from './session.ts';
 type WindowOpenHandler = (details: { url: string }) => { action: 'deny' | 'allow' };
 
 export class WebContents extends EventEmitter {
-  readonly #page: Page;
   readonly #preloadPath: string;
   readonly #deliverName = `deliver_${randomBytes(8).toString('hex')}`;
+  readonly #onClosed: () => void;
+  #page: Page;
   #windowOpenHandler: WindowOpenHandler = () => ({ action: 'allow' });
   /** What the app itself has asked to load; going anywhere else is the page's doing. */
   #requestedUrl = '';
 
-  constructor(page: Page, preloadPath: string) {
+  /** `onClosed` hears that the page was closed from outside. */
+  constructor(page: Page, preloadPath: string, onClosed: () => void) {
     super();
-    this.#page = page;
     this.#preloadPath = preloadPath;
-    page.on('crash', () => this.emit('render-process-gone', {}, { reason: 'crashed', exitCode: 9 }));
-    page.on('load', () => this.emit('did-finish-load'));
-    page.on('popup', (popup) => void this.#onPopup(popup));
+    this.#onClosed = onClosed;
+    this.#page = page;
+    this.#listenTo(page);
   }
 
   get mainFrame(): StandInFrame {
@@ -48,14 +50,35 @@ export class WebContents extends EventEmitter {
       .catch(() => undefined);
   }
 
+  /** The renderer is gone when the app asks for this, and Chromium needs a new page then. */
   reload(): void {
-    this.#page.goto(toPageUrl(this.#requestedUrl)).catch(() => undefined);
+    void this.#replacePage();
   }
 
   async load(url: string): Promise<void> {
     this.#requestedUrl = url;
     await this.#prepare();
     await this.#page.goto(toPageUrl(url));
+  }
+
+  bringToFront(): void {
+    this.#page.bringToFront().catch(() => undefined);
+  }
+
+  #listenTo(page: Page): void {
+    page.on('crash', () => this.emit('render-process-gone', {}, { reason: 'crashed', exitCode: 9 }));
+    page.on('popup', (popup) => void this.#onPopup(popup));
+    page.on('close', () => {
+      if (page === this.#page) this.#onClosed();
+    });
+  }
+
+  async #replacePage(): Promise<void> {
+    const old = this.#page;
+    this.#page = await openAnotherPage();
+    this.#listenTo(this.#page);
+    await old.close();
+    await this.load(this.#requestedUrl);
   }
 
   async #prepare(): Promise<void> {

@@ -37,7 +37,8 @@ let admin: TestClient;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'proofcast-journey-'));
-  [services, screen] = await Promise.all([startServices(), openStampedScreen()]);
+  services = await startServices();
+  screen = await openStampedScreen();
   admin = new TestClient(services.relay.url);
   await admin.call('signIn', { body: services.admin });
   await admin.call('createUser', { body: { ...AUDITOR, name: 'Audrey', role: 'auditor' } });

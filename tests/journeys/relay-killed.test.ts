@@ -17,7 +17,8 @@ let desktop: DesktopDriver;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'proofcast-journey-'));
-  [services, screen] = await Promise.all([startServices(), openStampedScreen()]);
+  services = await startServices();
+  screen = await openStampedScreen();
   const admin = new TestClient(services.relay.url);
   await admin.call('signIn', { body: services.admin });
   const { code } = await admin.call('createEnrolmentCode', { body: { deviceName: 'Desk 9' } });

@@ -64,7 +64,7 @@ export function useRecordings(streamId: Ref<Id | undefined>): Recordings {
     moreError.value = null;
     try {
       const page = await fetchPage(signal, last.startedAtMs);
-      recordings.value = merge(recordings.value, page);
+      recordings.value = mergeRecordings(recordings.value, page);
       state.value = { kind: 'loaded', hasMore: page.length === RECORDINGS_PAGE_SIZE };
     } catch (error) {
       if (!signal.aborted) moreError.value = error;
@@ -80,7 +80,7 @@ export function useRecordings(streamId: Ref<Id | undefined>): Recordings {
     try {
       const page = await fetchPage(signal);
       if (signal.aborted) return;
-      recordings.value = merge(recordings.value, page);
+      recordings.value = mergeRecordings(recordings.value, page);
       if (recordings.value.length === page.length) {
         state.value = { kind: 'loaded', hasMore: page.length === RECORDINGS_PAGE_SIZE };
       }
@@ -99,7 +99,7 @@ export function useRecordings(streamId: Ref<Id | undefined>): Recordings {
 }
 
 /** Both lists as one, newest first; where both have a recording, the one of `fresh` counts. */
-export function merge(known: readonly Recording[], fresh: readonly Recording[]): Recording[] {
+export function mergeRecordings(known: readonly Recording[], fresh: readonly Recording[]): Recording[] {
   const byId = new Map(known.map((recording) => [recording.recordingId, recording]));
   for (const recording of fresh) byId.set(recording.recordingId, recording);
   return [...byId.values()].toSorted((a, b) => b.startedAtMs - a.startedAtMs);

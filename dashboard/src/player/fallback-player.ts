@@ -70,6 +70,7 @@ export class FallbackPlayer implements VideoPath {
   }
 
   readDelay(): Delay | null {
+    if (this.#isClosed) return null;
     // A hidden page shows no frames; there the playhead has to do.
     const positionS = document.hidden ? this.video.currentTime : this.#shownS;
     const relayNowMs = this.#options.connection.relayNowMs();

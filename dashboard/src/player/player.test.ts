@@ -254,7 +254,8 @@ describe('when nothing comes', () => {
     newest('relay').listener.onLost(lost);
     expect(player.state.kind).toBe('connecting');
     clock.advance(PLAYER_LIMITS.noPictureMs);
-    expect(player.state).toMatchObject({ kind: 'no-picture', failures: { relay: lost } });
+    const failures = { webrtc: expect.any(CodedError), relay: expect.any(CodedError) };
+    expect(player.state).toMatchObject({ kind: 'no-picture', failures });
     const attempts = opened.length;
     clock.advance(120_000);
     expect(opened.length).toBeGreaterThan(attempts);
@@ -264,13 +265,14 @@ describe('when nothing comes', () => {
     player.setExpected(true);
     clock.advance(PLAYER_LIMITS.noPictureMs);
     expect(player.state.kind).toBe('no-picture');
+    clock.advance(PLAYER_LIMITS.relayRetry.initialDelayMs);
     newest('relay').listener.onFirstFrame();
     expect(shownPath()).toBe('relay');
   });
 
   it('keeps the reasons up to date', () => {
     player.setExpected(true);
-    clock.advance(PLAYER_LIMITS.noPictureMs);
+    clock.advance(PLAYER_LIMITS.noPictureMs + PLAYER_LIMITS.relayRetry.initialDelayMs);
     const blocked = new CodedError('TIMEOUT', 'blocked');
     newest('relay').listener.onLost(blocked);
     expect(player.state).toMatchObject({ kind: 'no-picture', failures: { relay: blocked } });

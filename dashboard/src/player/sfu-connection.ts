@@ -57,6 +57,8 @@ export class SfuConnection {
   readonly #leaving = new Map<Id, Promise<void>>();
   #link: Promise<Link> | undefined;
   #current: Link | undefined;
+  /** Connected or authenticated at the moment. */
+  #opening: Link | undefined;
   #blocked: { untilMs: number; error: CodedError } | undefined;
   #cancelRenewal = nothing;
   #isClosed = false;
@@ -106,6 +108,7 @@ export class SfuConnection {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#streams.clear();
+    this.#opening?.socket.close(1000);
     this.#loseLink(new CodedError('UNAVAILABLE', 'The page has closed its connection to the SFU.'));
   }
 
@@ -161,6 +164,7 @@ export class SfuConnection {
       },
     });
     const link: Link = { socket, client };
+    this.#opening = link;
     socket.addEventListener('message', (event: MessageEvent<unknown>) => this.#receive(link, event.data));
     socket.addEventListener('close', (event) => {
       if (this.#current === link) this.#loseLink(errorOfClose(event));
@@ -169,14 +173,14 @@ export class SfuConnection {
     try {
       await untilOpen(socket, this.#options.schedule);
       await this.#authenticate(client, token);
+      if (this.#isClosed) throw new CodedError('UNAVAILABLE', 'The connection is closed.');
     } catch (error) {
+      this.#cancelRenewal();
       client.close(toCodedError(error));
       if (socket.readyState <= WebSocket.OPEN) socket.close();
       throw error;
-    }
-    if (this.#isClosed) {
-      socket.close();
-      throw new CodedError('UNAVAILABLE', 'The connection is closed.');
+    } finally {
+      this.#opening = undefined;
     }
     this.#current = link;
     return link;

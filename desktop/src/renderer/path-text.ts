@@ -21,7 +21,7 @@ export function liveText(path: LivePath, nowMs: number): PathText {
     case 'connecting':
       return { mark: 'busy', title: 'Connecting', detail: 'Looking for the live server.' };
     case 'live':
-      return { mark: 'good', title: 'Live', detail: watchersText(path.viewerCount) };
+      return { mark: 'good', title: 'Live', detail: realTimeText(path.viewerCount) };
     case 'reconnecting':
       return {
         mark: 'warning',
@@ -76,6 +76,12 @@ export function recordingText(path: RecordingPath, failure: CodedError | null, n
 export function watchersText(count: number): string {
   if (count === 0) return 'Nobody is watching.';
   return count === 1 ? '1 person is watching.' : `${count} people are watching.`;
+}
+
+/** Those who watch by this path alone; `watchersText` is about both. */
+function realTimeText(count: number): string {
+  if (count === 0) return 'Connected to the live server.';
+  return count === 1 ? '1 person watches in real time.' : `${count} people watch in real time.`;
 }
 
 function backlogText({ backlogBytes, durableBytes }: { backlogBytes: number; durableBytes: number }): string {

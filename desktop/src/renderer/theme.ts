@@ -30,6 +30,13 @@ export const dark: ThemeDefinition = {
     line: '#26323c',
     stage: '#05080a',
   },
+  variables: {
+    'border-color': '#9fb2c0',
+    'border-opacity': 0.16,
+    'high-emphasis-opacity': 1,
+    'medium-emphasis-opacity': 0.76,
+    'disabled-opacity': 0.45,
+  },
 };
 
 export const light: ThemeDefinition = {
@@ -56,5 +63,12 @@ export const light: ThemeDefinition = {
     muted: '#566672',
     line: '#d9e1e6',
     stage: '#0b1014',
+  },
+  variables: {
+    'border-color': '#16212a',
+    'border-opacity': 0.14,
+    'high-emphasis-opacity': 1,
+    'medium-emphasis-opacity': 0.78,
+    'disabled-opacity': 0.45,
   },
 };

@@ -187,16 +187,16 @@ export class Journal {
 
   /** Writes that nothing follows; resolves when that and all before it is durable. Throws `STORAGE_FAILED`. */
   async end(reason: EndReason, nowUs: number): Promise<void> {
-    this.#checkOpen();
-    const last = this.#pending.at(-1)?.record ?? this.#durable;
+    // In a commit of its own, so that it confirms all that came before it.
+    await this.flush();
     const record = ownRecord({
       kind: 'end',
       content: { reason },
-      epoch: last.epoch,
+      epoch: this.#durable.epoch,
       sequence: this.#chunkCount,
       receivedAtUs: nowUs,
       durableBytes: 0,
-      chain: last.chain,
+      chain: this.#durable.chain,
     });
     this.#enqueue({ record, stored: null });
     await this.flush();

@@ -124,6 +124,12 @@ export class SealingQueue {
     const recordingId = row.recording_id;
     const startedMs = performance.now();
     const plan = await planSeal(reader);
+    if (row.chunk_count !== null && plan.chunkCount < row.chunk_count) {
+      throw new CodedError(
+        'STORAGE_FAILED',
+        `The journal has ${plan.chunkCount} of the ${row.chunk_count} chunks of the recording.`,
+      );
+    }
     if (plan.chunkCount === 0) {
       await catalogue.remove(recordingId);
       await store.remove(recordingId);

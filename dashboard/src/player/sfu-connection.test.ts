@@ -1,0 +1,251 @@
+import { CodedError } from '@proofcast/shared';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HeldClock } from '../../testing/held-clock.ts';
+import { ScriptedSocket } from '../../testing/scripted-socket.ts';
+import { SFU_CONNECT_MS, SFU_RECONNECT, SFU_REQUEST_MS } from '../config.ts';
+import { SfuConnection, type StreamListener } from './sfu-connection.ts';
+
+const STREAM = 'str_00000000000000000001';
+const TOKEN_LIFE_MS = 100_000;
+
+let clock: HeldClock;
+let sockets: ScriptedSocket[];
+let tokens: number;
+let tokenError: CodedError | null;
+let connection: SfuConnection;
+
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const socket = (): ScriptedSocket => {
+  const last = sockets.at(-1);
+  if (!last) throw new Error('No socket was opened.');
+  return last;
+};
+
+interface Request {
+  id: number;
+  method: string;
+  params: Record<string, unknown>;
+}
+const requests = (): Request[] => socket().sent.map((text) => JSON.parse(text) as Request);
+
+/** Answers the last request of a method. */
+async function answer(method: string, result: unknown): Promise<void> {
+  const request = requests().findLast((candidate) => candidate.method === method);
+  if (!request) throw new Error(`Nobody asked for ${method}.`);
+  socket().receive(JSON.stringify({ id: request.id, result }));
+  await settle();
+}
+
+async function authenticate(): Promise<void> {
+  await settle();
+  socket().open();
+  await settle();
+  await answer('authenticate', { expiresAtMs: clock.nowMs() + TOKEN_LIFE_MS });
+}
+
+function listener(): StreamListener & { readonly log: string[] } {
+  const log: string[] = [];
+  return {
+    log,
+    onProducerAdded: () => log.push('producer'),
+    onConsumerClosed: (consumerId) => log.push(`consumer ${consumerId}`),
+    onClosed: ({ code }) => log.push(`closed ${code}`),
+  };
+}
+
+beforeEach(() => {
+  clock = new HeldClock();
+  sockets = [];
+  tokens = 0;
+  tokenError = null;
+  connection = new SfuConnection({
+    createToken: () => {
+      tokens += 1;
+      if (tokenError) return Promise.reject(tokenError);
+      const token = `token-number-${tokens}-long-enough`;
+      return Promise.resolve({ url: 'ws://sfu.test/signaling', token, expiresAtMs: 0 });
+    },
+    openSocket: () => {
+      const opened = new ScriptedSocket();
+      sockets.push(opened);
+      return opened.asWebSocket;
+    },
+    schedule: clock.schedule,
+    nowMs: clock.nowMs,
+  });
+});
+
+afterEach(() => connection.close());
+
+describe('connecting', () => {
+  it('begins with the first request, and serves all of them with one socket', async () => {
+    expect(sockets).toEqual([]);
+    const answers = [
+      connection.request('restartIce', { streamId: STREAM }),
+      connection.request('restartIce', { streamId: STREAM }),
+    ];
+    await authenticate();
+    expect(sockets).toHaveLength(1);
+    expect(requests().map(({ method }) => method)).toEqual(['authenticate', 'restartIce', 'restartIce']);
+    for (const { id, method } of requests()) {
+      if (method === 'restartIce') socket().receive(JSON.stringify({ id, result: { iceParameters: {} } }));
+    }
+    await expect(Promise.all(answers)).resolves.toHaveLength(2);
+  });
+
+  it('fails a request when the SFU cannot be reached, and the next ones at once for a while', async () => {
+    const first = connection.request('leave', { streamId: STREAM });
+    await settle();
+    socket().end();
+    await expect(first).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(connection.request('leave', { streamId: STREAM })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    });
+    expect(sockets).toHaveLength(1);
+    clock.advance(SFU_RECONNECT.initialDelayMs);
+    connection.warmUp();
+    await settle();
+    expect(sockets).toHaveLength(2);
+  });
+
+  it('gives up a socket that does not open in time', async () => {
+    const request = connection.request('leave', { streamId: STREAM });
+    await settle();
+    clock.advance(SFU_CONNECT_MS);
+    await expect(request).rejects.toMatchObject({ code: 'TIMEOUT' });
+    expect(socket().closedWith).toBeDefined();
+  });
+
+  it('tries at once again when it hears that the network is back', async () => {
+    connection.warmUp();
+    await settle();
+    socket().end();
+    await settle();
+    connection.forgetFailure();
+    connection.warmUp();
+    await settle();
+    expect(sockets).toHaveLength(2);
+  });
+});
+
+describe('the token', () => {
+  it('is renewed before it expires', async () => {
+    connection.warmUp();
+    await authenticate();
+    clock.advance(TOKEN_LIFE_MS * 0.75);
+    await settle();
+    expect(requests().map(({ params }) => params['token'])).toEqual([
+      'token-number-1-long-enough',
+      'token-number-2-long-enough',
+    ]);
+  });
+
+  it('that cannot be renewed stays in use, and is asked for again', async () => {
+    connection.warmUp();
+    await authenticate();
+    tokenError = new CodedError('UNAVAILABLE', 'the relay is down');
+    clock.advance(TOKEN_LIFE_MS * 0.75);
+    await settle();
+    expect(socket().closedWith).toBeUndefined();
+    tokenError = null;
+    clock.advance(TOKEN_LIFE_MS / 20);
+    await settle();
+    expect(requests().filter(({ method }) => method === 'authenticate')).toHaveLength(2);
+  });
+});
+
+describe('a stream', () => {
+  it('hears what the SFU announces about it, and nothing of others', async () => {
+    const mine = listener();
+    const view = connection.view(STREAM, mine);
+    await authenticate();
+    await answer('view', {
+      routerRtpCapabilities: {},
+      transport: { id: 't', iceParameters: {}, iceCandidates: [], dtlsParameters: {} },
+    });
+    await view;
+    const announce = (notification: string, params: object) =>
+      socket().receive(JSON.stringify({ notification, params }));
+    announce('producerAdded', { streamId: 'str_00000000000000000002', kind: 'video' });
+    announce('producerAdded', { streamId: STREAM, kind: 'video' });
+    announce('consumerClosed', { streamId: STREAM, consumerId: 'c' });
+    announce('streamClosed', { streamId: STREAM, code: 'WORKER_DIED' });
+    announce('streamClosed', { streamId: STREAM, code: 'WORKER_DIED' });
+    expect(mine.log).toEqual(['producer', 'consumer c', 'closed WORKER_DIED']);
+  });
+
+  it('is over when the connection is lost', async () => {
+    const mine = listener();
+    const view = connection.view(STREAM, mine);
+    await authenticate();
+    socket().end(4503, 'SHUTTING_DOWN: bye');
+    await expect(view).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+    expect(mine.log).toEqual(['closed SHUTTING_DOWN']);
+  });
+
+  it('is viewed again only after the SFU has answered that it was left', async () => {
+    const mine = listener();
+    connection.view(STREAM, mine).catch(() => undefined);
+    await authenticate();
+    connection.leave(STREAM, mine);
+    connection.view(STREAM, listener()).catch(() => undefined);
+    await settle();
+    expect(requests().map(({ method }) => method)).toEqual(['authenticate', 'view', 'leave']);
+    await answer('leave', {});
+    expect(requests().at(-1)?.method).toBe('view');
+  });
+
+  it('is not left by a player that has it no longer', async () => {
+    const [old, mine] = [listener(), listener()];
+    connection.view(STREAM, old).catch(() => undefined);
+    await authenticate();
+    connection.view(STREAM, mine).catch(() => undefined);
+    await settle();
+    connection.leave(STREAM, old);
+    await settle();
+    expect(requests().filter(({ method }) => method === 'leave')).toEqual([]);
+  });
+});
+
+describe('trouble', () => {
+  it('ends a request that is not answered in time', async () => {
+    const request = connection.request('leave', { streamId: STREAM });
+    await authenticate();
+    clock.advance(SFU_REQUEST_MS);
+    await expect(request).rejects.toMatchObject({ code: 'TIMEOUT' });
+  });
+
+  it('leaves an SFU that breaks the protocol', async () => {
+    const mine = listener();
+    connection.view(STREAM, mine).catch(() => undefined);
+    await authenticate();
+    socket().receive('no json');
+    expect(socket().closedWith).toMatchObject({ code: 4400 });
+    expect(mine.log).toEqual(['closed MESSAGE_INVALID']);
+  });
+});
+
+describe('after close', () => {
+  it('has closed its socket and left no timer; requests are refused', async () => {
+    connection.warmUp();
+    await authenticate();
+    connection.close();
+    connection.close();
+    expect(socket().closedWith).toBeDefined();
+    expect(clock.pendingCount).toBe(0);
+    await expect(connection.request('leave', { streamId: STREAM })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    });
+  });
+
+  it('closes a socket that it was still opening', async () => {
+    connection.warmUp();
+    await settle();
+    connection.close();
+    socket().open();
+    await settle();
+    await answer('authenticate', { expiresAtMs: clock.nowMs() + TOKEN_LIFE_MS });
+    expect(socket().closedWith).toBeDefined();
+    expect(clock.pendingCount).toBe(0);
+  });
+});

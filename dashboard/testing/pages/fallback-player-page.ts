@@ -1,0 +1,267 @@
+/**
+ * Scenarios of the relay path in a real browser; called from fallback-player.browser.test.ts. Recorder, MediaSource and
+ * both ends of the protocol are real; only the socket between them is played by the page.
+ */
+import { encodeMessage, encodeViewerHead, VIEW_FROM_RELAY, type MessageToViewer } from '@proofcast/shared';
+import { FallbackPlayer } from '../../src/player/fallback-player.ts';
+import { RelayConnection } from '../../src/player/relay-connection.ts';
+import { createVideo } from '../../src/player/video-element.ts';
+import { ScriptedSocket } from '../scripted-socket.ts';
+import { MIME_TYPE, recordCanvas, type Recording } from './recorded-canvas.ts';
+
+const STREAM = 'str_00000000000000000001';
+const CLUSTER_ID = [0x1f, 0x43, 0xb6, 0x75];
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What a relay would send of one recorder to one viewer. */
+class Feed {
+  readonly #socket: ScriptedSocket;
+  readonly #epoch: number;
+  #recording: Recording | undefined;
+  #bytes = new Uint8Array(0);
+  #initBytes = 0;
+  #sentBytes = 0;
+  isPaused = false;
+
+  constructor(socket: ScriptedSocket, epoch: number) {
+    this.#socket = socket;
+    this.#epoch = epoch;
+  }
+
+  async start(mimeType = MIME_TYPE): Promise<void> {
+    this.#recording = await recordCanvas((bytes) => this.#take(bytes), { sliceMs: 250 });
+    const startedAtUs = this.#recording.startedAtMs * 1000;
+    const fields = { channel: 1, epoch: this.#epoch, mimeType, startedAtUs, publisherClockOffsetUs: 0 };
+    sendMessage(this.#socket, { type: 'epoch', data: fields });
+  }
+
+  stop(): void {
+    this.#recording?.stop();
+  }
+
+  /** What a viewer that was too slow gets: the init segment again, then the newest cluster. */
+  cutToNewestCluster(): void {
+    this.#sentBytes = this.#bytes.length;
+    const cluster = findCluster(this.#bytes, this.#bytes.length - 1, -1);
+    this.#sendFrame('init', this.#bytes.slice(0, this.#initBytes), true);
+    this.#sendFrame('media', this.#bytes.slice(cluster));
+  }
+
+  #take(bytes: Uint8Array): void {
+    const joined = new Uint8Array(this.#bytes.length + bytes.length);
+    joined.set(this.#bytes);
+    joined.set(bytes, this.#bytes.length);
+    this.#bytes = joined;
+    if (this.#initBytes === 0) {
+      this.#initBytes = Math.max(0, findCluster(joined, 0, 1));
+      if (this.#initBytes === 0) return;
+      this.#sendFrame('init', joined.slice(0, this.#initBytes));
+      this.#sentBytes = this.#initBytes;
+    }
+    if (this.isPaused) return;
+    this.#sendFrame('media', joined.slice(this.#sentBytes));
+    this.#sentBytes = joined.length;
+  }
+
+  #sendFrame(kind: 'init' | 'media', payload: Uint8Array, isDiscontinuity = false): void {
+    const fields = { kind, channel: 1, epoch: this.#epoch, sequence: 0, captureTimeUs: 0, isDiscontinuity };
+    const head = encodeViewerHead({ ...fields, payloadBytes: payload.length });
+    const frame = new Uint8Array(head.length + payload.length);
+    frame.set(head);
+    frame.set(payload, head.length);
+    this.#socket.receive(frame.buffer);
+  }
+}
+
+function findCluster(bytes: Uint8Array, from: number, step: 1 | -1): number {
+  for (let start = from; start >= 0 && start < bytes.length; start += step) {
+    if (CLUSTER_ID.every((byte, index) => bytes[start + index] === byte)) return start;
+  }
+  return -1;
+}
+
+function sendMessage(socket: ScriptedSocket, message: MessageToViewer): void {
+  socket.receive(encodeMessage(VIEW_FROM_RELAY, message));
+}
+
+interface Bench {
+  readonly socket: ScriptedSocket;
+  readonly connection: RelayConnection;
+  readonly video: HTMLVideoElement;
+  readonly player: FallbackPlayer;
+  readonly log: string[];
+  readonly firstFrame: Promise<void>;
+  /** Lets the clock of the player run ahead of the real one. */
+  skewMs: number;
+  isLive: boolean;
+}
+
+async function openBench(): Promise<Bench> {
+  const socket = new ScriptedSocket();
+  const schedule = (callback: () => void, delayMs: number) => {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  };
+  const connection = new RelayConnection({
+    createTicket: () => Promise.resolve('ticket'),
+    openSocket: () => socket.asWebSocket,
+    schedule,
+    nowMs: Date.now,
+    onState: () => undefined,
+    onStreams: () => undefined,
+    onStreamChanged: () => undefined,
+    onStreamRemoved: () => undefined,
+  });
+  await sleep(0);
+  socket.open();
+  sendMessage(socket, { type: 'streams', data: { streams: [], sentAtUs: Date.now() * 1000 } });
+  const video = createVideo();
+  document.body.append(video);
+  const log: string[] = [];
+  const first = Promise.withResolvers<void>();
+  const bench: Omit<Bench, 'player'> = {
+    socket,
+    connection,
+    video,
+    log,
+    firstFrame: first.promise,
+    skewMs: 0,
+    isLive: true,
+  };
+  const player = new FallbackPlayer(
+    {
+      connection,
+      streamId: STREAM,
+      video,
+      schedule,
+      nowMs: () => Date.now() + bench.skewMs,
+      isLive: () => bench.isLive,
+    },
+    {
+      onFirstFrame: () => {
+        log.push('first frame');
+        first.resolve();
+      },
+      onLost: ({ code }) => log.push(`lost ${code}`),
+    },
+  );
+  return Object.assign(bench, { player });
+}
+
+function look({ video, player }: Bench) {
+  const end = video.buffered.length > 0 ? video.buffered.end(video.buffered.length - 1) : 0;
+  const delayMs = player.readDelay()?.ms ?? null;
+  return {
+    positionS: video.currentTime,
+    aheadS: end - video.currentTime,
+    ranges: video.buffered.length,
+    delayMs,
+  };
+}
+
+const scenarios = {
+  /** Plays, then nothing comes for a while, then all of it at once. */
+  async hiccup() {
+    const bench = await openBench();
+    const feed = new Feed(bench.socket, 0);
+    await feed.start();
+    await bench.firstFrame;
+    await sleep(3_000);
+    const steady = look(bench);
+    feed.isPaused = true;
+    await sleep(2_000);
+    const starved = look(bench);
+    feed.isPaused = false;
+    await sleep(4_000);
+    const recovered = look(bench);
+    feed.stop();
+    bench.player.close();
+    return { steady, starved, recovered, log: bench.log };
+  },
+
+  async cut() {
+    const bench = await openBench();
+    const feed = new Feed(bench.socket, 0);
+    await feed.start();
+    await bench.firstFrame;
+    feed.isPaused = true;
+    await sleep(1_500);
+    feed.cutToNewestCluster();
+    feed.isPaused = false;
+    await sleep(2_000);
+    const after = look(bench);
+    feed.stop();
+    bench.player.close();
+    return { after, log: bench.log };
+  },
+
+  async nextEpoch() {
+    const bench = await openBench();
+    const first = new Feed(bench.socket, 0);
+    await first.start();
+    await bench.firstFrame;
+    await sleep(1_000);
+    first.stop();
+    await sleep(1_000);
+    const second = new Feed(bench.socket, 1);
+    await second.start();
+    await sleep(3_000);
+    const after = look(bench);
+    second.stop();
+    bench.player.close();
+    return { after, log: bench.log };
+  },
+
+  async unsupported() {
+    const bench = await openBench();
+    const feed = new Feed(bench.socket, 0);
+    await feed.start('video/webm;codecs=h264');
+    await sleep(1_000);
+    feed.stop();
+    bench.player.close();
+    return { log: bench.log };
+  },
+
+  async silence() {
+    const bench = await openBench();
+    const feed = new Feed(bench.socket, 0);
+    await feed.start();
+    await bench.firstFrame;
+    feed.stop();
+    bench.isLive = false;
+    bench.skewMs = 60_000;
+    await sleep(600);
+    const whileNotLive = [...bench.log];
+    bench.isLive = true;
+    bench.skewMs = 120_000;
+    await sleep(600);
+    bench.player.close();
+    return { whileNotLive, log: bench.log };
+  },
+
+  async close() {
+    const bench = await openBench();
+    const feed = new Feed(bench.socket, 0);
+    await feed.start();
+    await bench.firstFrame;
+    bench.player.close();
+    bench.player.close();
+    await sleep(500);
+    feed.stop();
+    sendMessage(bench.socket, {
+      type: 'ended',
+      data: { channel: 1, reason: { code: 'INTERNAL', message: '' } },
+    });
+    const { video } = bench;
+    return {
+      log: bench.log,
+      sent: bench.socket.sent.map((text) => (JSON.parse(text) as { type: string }).type),
+      source: video.getAttribute('src'),
+      readyState: video.readyState,
+      delay: bench.player.readDelay(),
+    };
+  },
+};
+
+Object.assign(window, { scenarios });
+export type Scenarios = typeof scenarios;

@@ -1,0 +1,28 @@
+/** Programs in place of ffmpeg that fail as ffmpeg can; what they do not spoil they leave to the real one. */
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const FAILURES = {
+  /** Does not end, and does not listen to SIGTERM. */
+  hangs: `trap '' TERM; exec sleep 1000`,
+  crashes: 'echo "something is wrong" >&2; exit 1',
+  /** Says that all went well, but half is missing. */
+  lies: 'ffmpeg "$@"; code=$?; for last; do :; done; ffmpeg -v error -y -t 2 -i "$last" -c copy -f webm "$last.short"; mv "$last.short" "$last"; exit $code',
+} as const;
+
+/**
+ * Writes the program into `folder`, under a name beside which there is also an ffprobe, and returns its path.
+ * It fails when one of its arguments is `onArgument`.
+ */
+export async function fakeFfmpeg(
+  folder: string,
+  failure: keyof typeof FAILURES,
+  onArgument = '-i',
+): Promise<string> {
+  const path = join(folder, 'ffmpeg');
+  const script = `#!/bin/sh\nfor each; do if [ "$each" = '${onArgument}' ]; then\n${FAILURES[failure]}\nfi; done\nexec ffmpeg "$@"\n`;
+  await writeFile(path, script);
+  await writeFile(join(folder, 'ffprobe'), '#!/bin/sh\nexec ffprobe "$@"\n');
+  await Promise.all([chmod(path, 0o700), chmod(join(folder, 'ffprobe'), 0o700)]);
+  return path;
+}
