@@ -6,6 +6,7 @@ const STEPS: readonly Step[] = [
   { name: 'lint and import borders', command: 'oxlint', args: ['--type-aware', '--deny-warnings'] },
   { name: 'types of shared', command: 'tsc', args: ['-p', 'shared'] },
   { name: 'types of sfu', command: 'tsc', args: ['-p', 'sfu'] },
+  { name: 'types of the test page of sfu', command: 'tsc', args: ['-p', 'sfu/testing/page'] },
   { name: 'types of relay', command: 'tsc', args: ['-p', 'relay'] },
   { name: 'types of tests', command: 'tsc', args: ['-p', 'tests'] },
   { name: 'types of scripts', command: 'tsc', args: ['-p', 'scripts'] },

@@ -26,7 +26,6 @@ export function createDashboard(): VueApp {
     onUnauthenticated: () => session.expire(),
   });
   const session = new Session(relay);
-  window.addEventListener('online', () => void reachability.probe());
 
   let live: LiveSession | undefined;
   const openLive = (): LiveSession => (live ??= new LiveSession({ relay, schedule, nowMs: Date.now }));
@@ -40,12 +39,20 @@ export function createDashboard(): VueApp {
     { flush: 'sync' },
   );
 
+  watch(reachability.state, ({ kind }) => {
+    if (kind === 'reachable') live?.retryNow();
+  });
+  window.addEventListener('online', () => {
+    void reachability.probe();
+    live?.retryNow();
+  });
+
   const app = createApp(App);
   app.provide(relayKey, relay);
   app.provide(sessionKey, session);
   app.provide(reachabilityKey, reachability);
   app.provide(liveKey, openLive);
   app.use(createComponentLibrary(initialTheme()));
-  app.use(createDashboardRouter(session));
+  app.use(createDashboardRouter(session, reachability));
   return app;
 }

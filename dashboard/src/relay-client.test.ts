@@ -32,6 +32,12 @@ const html = (status: number) => {
   };
 };
 
+/** Paths mean this origin, as they mean that of the page in a browser. */
+const fetchFrom =
+  (base: string): typeof fetch =>
+  (input, init) =>
+    fetch(typeof input === 'string' ? new URL(input, base) : input, init);
+
 beforeAll(async () => {
   server = createServer((request, response) => answer(request, response));
   server.listen(0, '127.0.0.1');
@@ -47,7 +53,7 @@ beforeEach(() => {
   reached = [];
   unauthenticated = 0;
   client = new RelayClient({
-    fetch: (path, init) => fetch(new URL(String(path), origin), init),
+    fetch: fetchFrom(origin),
     onReached: (isReached) => reached.push(isReached),
     onUnauthenticated: () => {
       unauthenticated += 1;
@@ -163,7 +169,7 @@ describe('reachability', () => {
     nowhere.close();
     await once(nowhere, 'close');
     const lonely = new RelayClient({
-      fetch: (path, init) => fetch(new URL(String(path), `http://127.0.0.1:${port}`), init),
+      fetch: fetchFrom(`http://127.0.0.1:${port}`),
       onReached: (isReached) => reached.push(isReached),
       onUnauthenticated: () => undefined,
     });

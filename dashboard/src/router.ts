@@ -1,6 +1,7 @@
 /** Which view is where, and which permission it needs. */
 import type { Permission, Role } from '@proofcast/shared';
 import { createRouter, createWebHistory, type Router, type RouteLocationRaw } from 'vue-router';
+import type { Reachability } from './reachability.ts';
 import type { Session } from './session.ts';
 
 declare module 'vue-router' {
@@ -13,6 +14,9 @@ declare module 'vue-router' {
   }
 }
 
+const RELOAD_KEY = 'proofcast.reloaded:';
+const RELOAD_PAUSE_MS = 30_000;
+
 const HOME_OF_ROLE: Readonly<Record<Role, string>> = {
   admin: '/live',
   viewer: '/live',
@@ -20,7 +24,7 @@ const HOME_OF_ROLE: Readonly<Record<Role, string>> = {
   ops: '/health',
 };
 
-export function createDashboardRouter(session: Session): Router {
+export function createDashboardRouter(session: Session, reachability: Reachability): Router {
   const router = createRouter({
     history: createWebHistory(),
     scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
@@ -98,7 +102,20 @@ export function createDashboardRouter(session: Session): Router {
   router.afterEach((to) => {
     document.title = `${to.meta.title} · Proofcast`;
   });
+  router.onError(async (_error, to) => {
+    // A view could not be loaded. Either the server is away, or it is a newer one whose files have other names.
+    await reachability.probe();
+    if (reachability.state.value.kind === 'reachable' && isFirstReload(to.fullPath))
+      location.assign(to.fullPath);
+  });
   return router;
+}
+
+/** Whether the page has not been reloaded for this address a moment ago: reloading again would not help. */
+function isFirstReload(path: string): boolean {
+  const last = Number(sessionStorage.getItem(RELOAD_KEY + path) ?? 0);
+  sessionStorage.setItem(RELOAD_KEY + path, String(Date.now()));
+  return Date.now() - last > RELOAD_PAUSE_MS;
 }
 
 /** Where somebody goes after signing in: back to where they were sent away from, if that is a page of ours. */

@@ -8,21 +8,21 @@ export interface HeartbeatLimits {
 }
 
 /**
- * Pings `socket` until the function that it returns is called. A socket that is not read at the moment (`pause`) cannot
- * be heard, and is given the whole time again.
+ * Pings `socket` until the function that it returns is called. Counts beats instead of comparing times, so that neither
+ * a clock that jumps nor a relay that was busy cuts anybody off. A socket that is not read at the moment (`pause`)
+ * cannot be heard, and is given the whole time again.
  */
 export function keepAlive(socket: WebSocket, clock: MediaClock, limits: HeartbeatLimits): () => void {
-  let heardAtMs = clock.nowMs();
+  const maxSilentBeats = Math.ceil(limits.peerTimeoutMs / limits.heartbeatIntervalMs);
+  let silentBeats = 0;
   const onHeard = (): void => {
-    heardAtMs = clock.nowMs();
+    silentBeats = 0;
   };
   const beat = (): void => {
-    if (socket.isPaused) onHeard();
-    if (clock.nowMs() - heardAtMs > limits.peerTimeoutMs) socket.terminate();
-    else {
-      if (socket.readyState === socket.OPEN) socket.ping();
-      cancel = clock.schedule(beat, limits.heartbeatIntervalMs);
-    }
+    silentBeats = socket.isPaused ? 0 : silentBeats + 1;
+    if (silentBeats > maxSilentBeats) return socket.terminate();
+    if (socket.readyState === socket.OPEN) socket.ping();
+    cancel = clock.schedule(beat, limits.heartbeatIntervalMs);
   };
   let cancel = clock.schedule(beat, limits.heartbeatIntervalMs);
   socket.on('message', onHeard);

@@ -450,7 +450,7 @@ describe('a publisher', () => {
       'type' in message && message.type === 'ack' ? [message.data.durable] : [],
     );
     expect(Math.max(0, ...acks)).toBeLessThanOrEqual(2);
-    expect(world.media.isReady()).toEqual(['The disk refuses 1 journals.']);
+    expect(world.media.isReady()).toEqual(['Recordings whose journal the disk refuses: 1.']);
     expect(await stateOf(device)).toMatchObject({ state: { kind: 'reconnecting' } });
 
     // It comes back while the disk still refuses, and again when it does not.
@@ -510,17 +510,33 @@ describe('a publisher', () => {
     await publisher.untilDurable();
   });
 
+  test('cannot begin any number of recordings without ending one', async () => {
+    const device = await openWorld({ limits: { maxOpenRecordingsPerStream: 2 } });
+    await begin(device);
+    const second = await begin(device);
+    const third = await world.publisher(device);
+    third.hello().catch(() => undefined);
+    expect(await third.next('refused')).toMatchObject({ code: 'LIMIT_REACHED' });
+    expect(await third.closed).toMatchObject({ code: 4429 });
+    await second.untilDurable();
+    await second.stop();
+    await begin(device);
+  });
+
   test('that is silent for too long is cut off and waited for', async () => {
     const timers = new HeldTimers(9_999);
     const device = await openWorld({
       clock: timers,
-      limits: { heartbeatIntervalMs: 9_999, peerTimeoutMs: -1 },
+      limits: { heartbeatIntervalMs: 9_999, peerTimeoutMs: 2 * 9_999 },
     });
     const publisher = await begin(device);
     await publisher.untilDurable();
     const viewer = await world.viewer(device.companyId);
     await viewer.next('streams');
-    timers.pass();
+    // As a machine does that lost its power.
+    publisher.socket.pause();
+    for (let beat = 0; beat < 3; beat++) timers.pass();
+    publisher.socket.resume();
     expect(await publisher.closed).toMatchObject({ code: 1006 });
     expect(await stateOf(device)).toMatchObject({ state: { kind: 'reconnecting' } });
   });

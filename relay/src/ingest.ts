@@ -256,6 +256,7 @@ export class IngestConnection implements Publisher {
   /** Tells what was not accepted; the connection goes on, unless nothing else ever comes. */
   #refuse(error: unknown): void {
     const coded = this.#toTold(error);
+    this.#options.log.debug({ ...this.#ids, code: coded.code, reason: coded.message }, 'refused a publisher');
     this.#consecutiveRefusals += 1;
     this.#sendRefusal(coded);
     if (

@@ -60,6 +60,7 @@ export class LiveStream implements RecordingOwner {
   readonly #owner: StreamOwner;
   readonly #clock: MediaClock;
   readonly #log: Logger;
+  readonly #maxOpenRecordings: number;
   readonly #recordings = new Map<Id, LiveRecording>();
   #current: LiveRecording | null = null;
   #lastLiveAtMs: number | null;
@@ -73,6 +74,7 @@ export class LiveStream implements RecordingOwner {
     owner: StreamOwner;
     clock: MediaClock;
     log: Logger;
+    maxOpenRecordings: number;
     lastLiveAtMs: number | null;
   }) {
     this.streamId = options.ids.streamId;
@@ -82,6 +84,7 @@ export class LiveStream implements RecordingOwner {
     this.#owner = options.owner;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#maxOpenRecordings = options.maxOpenRecordings;
     this.#lastLiveAtMs = options.lastLiveAtMs;
   }
 
@@ -130,7 +133,8 @@ export class LiveStream implements RecordingOwner {
 
   /**
    * Begins or resumes a recording and attaches the publisher to it; whoever publishes the stream now is closed with
-   * `STREAM_TAKEN`. Throws `RECORDING_NOT_FOUND`, `RECORDING_SEALED`, `STORAGE_FULL`, `STORAGE_FAILED`.
+   * `STREAM_TAKEN`. Throws `RECORDING_NOT_FOUND`, `RECORDING_SEALED`, `LIMIT_REACHED`, `STORAGE_FULL`,
+   * `STORAGE_FAILED`.
    */
   open(request: OpenRequest): Promise<LiveRecording> {
     return this.#inTurn(async () => {
@@ -214,6 +218,7 @@ export class LiveStream implements RecordingOwner {
     }
     const row = await this.#opener.find(recordingId);
     if (row === null) {
+      this.#checkRoomForAnother();
       return this.#opener.create({ recordingId, companyId, streamId, deviceId, startedAtUs }, this);
     }
     const isOurs = row.stream_id === streamId && row.device_id === deviceId && row.company_id === companyId;
@@ -273,6 +278,14 @@ export class LiveStream implements RecordingOwner {
     this.#recordings.delete(recording.identity.recordingId);
     if (this.#current === recording) this.#current = null;
     this.#owner.onChanged(this);
+  }
+
+  #checkRoomForAnother(): void {
+    if (this.#recordings.size < this.#maxOpenRecordings) return;
+    throw new CodedError(
+      'LIMIT_REACHED',
+      `The stream has ${this.#recordings.size} unfinished recordings; stop one, or wait until they are sealed.`,
+    );
   }
 
   #checkNotClosed(): void {

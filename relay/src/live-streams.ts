@@ -30,6 +30,7 @@ export interface LiveStreamsOptions {
   readonly catalogue: RecordingCatalogue;
   readonly clock: MediaClock;
   readonly log: Logger;
+  readonly maxOpenRecordingsPerStream: number;
   /** The journal of a recording is complete: make it playable. */
   readonly onEnded: (recordingId: Id, chunkCount: number) => void;
 }
@@ -47,6 +48,7 @@ export class LiveStreams implements StreamOwner {
   readonly #companies = new Map<Id, Company>();
   /** Devices that were revoked while the relay runs; a connection that is just being opened must not slip through. */
   readonly #revokedDevices = new Set<Id>();
+  #isClosed = false;
   readonly #background = new Set<Promise<void>>();
   /** Reading a company again happens one after the other, so that an older answer never replaces a newer one. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -84,6 +86,7 @@ export class LiveStreams implements StreamOwner {
     const entry = await this.#options.directory.find(streamId);
     if (entry?.companyId !== companyId || entry.deviceId !== deviceId) throw streamNotFound(streamId);
     if (!this.#companies.get(companyId)?.entries.has(streamId)) await this.refresh(companyId);
+    if (this.#isClosed) throw new CodedError('SHUTTING_DOWN', 'The relay is shutting down; connect again.');
     const stream = this.#streamOf(entry);
     return { stream, recording: await stream.open(request) };
   }
@@ -111,7 +114,6 @@ export class LiveStreams implements StreamOwner {
     this.#revokedDevices.add(deviceId);
     const streams = [...this.#streams.values()].filter((stream) => stream.deviceId === deviceId);
     await Promise.all(streams.map((stream) => stream.endAll('device-revoked', error)));
-    for (const stream of streams) this.#streams.delete(stream.streamId);
   }
 
   /** What a recording is doing that the database has as begun and not ended. */
@@ -129,7 +131,9 @@ export class LiveStreams implements StreamOwner {
     return [...this.#streams.values()].reduce((sum, stream) => sum + stream.refusedByDisk, 0);
   }
 
+  /** Lets go of all recordings. Idempotent. */
   async close(farewell: CodedError): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#streams.values()].map((stream) => stream.close(farewell)));
     await Promise.all(this.#background);
   }
@@ -171,10 +175,10 @@ export class LiveStreams implements StreamOwner {
   #streamOf(entry: StreamEntry): LiveStream {
     const known = this.#streams.get(entry.streamId);
     if (known !== undefined) return known;
-    const { opener, clock, log } = this.#options;
+    const { opener, clock, log, maxOpenRecordingsPerStream: maxOpenRecordings } = this.#options;
     const { streamId, companyId, deviceId, lastLiveAtMs } = entry;
     const ids = { streamId, companyId, deviceId };
-    const stream = new LiveStream({ ids, opener, owner: this, clock, log, lastLiveAtMs });
+    const stream = new LiveStream({ ids, opener, owner: this, clock, log, maxOpenRecordings, lastLiveAtMs });
     this.#streams.set(streamId, stream);
     return stream;
   }

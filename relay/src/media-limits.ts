@@ -7,11 +7,13 @@ export interface MediaLimits {
   readonly windowBytes: number;
   /** Bytes of one recording that wait for the disk; above it the socket of the publisher is not read. */
   readonly maxUndurableBytes: number;
+  /** Recordings of one stream that may be open at a time, waiting for their publisher; more is `LIMIT_REACHED`. */
+  readonly maxOpenRecordingsPerStream: number;
   /** Refusals in a row, without one accepted chunk between them, after which a publisher is closed. */
   readonly maxConsecutiveRefusals: number;
   /** Time between two pings of a peer. */
   readonly heartbeatIntervalMs: number;
-  /** A peer that has been silent for so long, pongs included, is cut off. */
+  /** A peer that has been silent for so long, pongs included, is cut off; counted in heartbeats. */
   readonly peerTimeoutMs: number;
 
   /** Least time between two rounds of `fdatasync`; what arrives meanwhile shares the next one. */
@@ -51,6 +53,7 @@ export const DEFAULT_MEDIA_LIMITS: MediaLimits = {
   helloTimeoutMs: 10_000,
   windowBytes: 8 * MIB,
   maxUndurableBytes: 16 * MIB,
+  maxOpenRecordingsPerStream: 8,
   maxConsecutiveRefusals: 1000,
   heartbeatIntervalMs: 10_000,
   peerTimeoutMs: 30_000,

@@ -93,7 +93,16 @@ export class MediaService {
     const graceMs = options.reconnectGraceMs;
     const opener = new RecordingOpener({ store, catalogue, disk, clock, limits, graceMs, log });
     const onEnded = (recordingId: Id, chunkCount: number): void => sealing.take(recordingId, chunkCount);
-    const streams = new LiveStreams({ opener, directory, catalogue, clock, log, onEnded });
+    const { maxOpenRecordingsPerStream } = limits;
+    const streams = new LiveStreams({
+      opener,
+      directory,
+      catalogue,
+      clock,
+      log,
+      maxOpenRecordingsPerStream,
+      onEnded,
+    });
     await resumeRecordings({ store, catalogue, directory, opener, streams, sealing, clock, log });
     return new MediaService({ options, recordingsDir, store, disk, catalogue, streams, sealing });
   }
@@ -203,7 +212,7 @@ export class MediaService {
     if (this.#closing !== null) reasons.push(SHUTTING_DOWN.message);
     if (disk.warning !== null) reasons.push(disk.warning);
     const { refusedByDisk } = streams;
-    if (refusedByDisk > 0) reasons.push(`The disk refuses ${refusedByDisk} journals.`);
+    if (refusedByDisk > 0) reasons.push(`Recordings whose journal the disk refuses: ${refusedByDisk}.`);
     return reasons;
   }
 

@@ -14,7 +14,11 @@ export const INGEST_PATH = '/api/ingest';
 export const VIEW_PATH = '/api/view';
 
 const Count = Type.Integer({ minimum: 0 });
-const TimeUs = Type.Integer({ minimum: 0, description: 'Microseconds since 1970' });
+const TimeUs = Type.Integer({
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'Microseconds since 1970',
+});
 const TimeMs = Type.Integer({ minimum: 0, description: 'Milliseconds since 1970' });
 
 /** An error that refers to something the connection survives. */

@@ -1,6 +1,7 @@
 /**
  * Signalling of the SFU: one websocket a client, first request `authenticate`, any number of streams after it.
- * Transport, producer and consumer are mediasoup's words and its types; mediasoup itself validates them.
+ * Transport, producer and consumer are mediasoup's words and its types. Their inside is open here; the SFU checks it
+ * strictly before mediasoup sees it (docs/decisions/0005-media-parameters.md).
  * Numbered rules: docs/protocol.md, section S.
  */
 import { Type, type Static } from 'typebox';

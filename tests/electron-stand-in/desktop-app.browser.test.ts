@@ -11,6 +11,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Recording } from '../../shared/src/index.ts';
 import { startService } from '../../scripts/service-process.ts';
 import { TestClient } from '../../relay/testing/test-client.ts';
+import { TestViewer } from '../../relay/testing/test-viewer.ts';
 import { startServices, type Services } from '../harness/services.ts';
 import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
 import { launchDesktop, type DesktopApp } from './launch.ts';
@@ -240,15 +241,35 @@ describe('an enrolled device', () => {
     await path('recording', 'finished');
   });
 
-  it('[A8] that is revoked says so on both paths and can be connected anew', async () => {
+  it('[I16] flushes its recorder several times a second while somebody watches through the relay', async () => {
+    await share();
+    await path('recording', 'uploading');
+    const [stream] = (await admin.call('streams')).streams.filter(({ state }) => state.kind === 'live');
+    const { ticket } = await admin.call('createViewTicket');
+    const viewer = new TestViewer(await admin.open('view', { query: { ticket } }));
+    viewer.watch(1, stream!.streamId);
+    await byTestId('viewers').getByText('1 person is watching').waitFor();
+    const { sequence } = await viewer.nextFrame();
+    const sinceMs = performance.now();
+    await viewer.framesUntil(sequence + 8);
+    // Eight slices of two seconds would take sixteen.
+    expect(performance.now() - sinceMs).toBeLessThan(8_000);
+    viewer.socket.close();
+    await byTestId('viewers').getByText('Nobody is watching').waitFor();
+    await byTestId('stop-sharing').click();
+    await path('recording', 'finished');
+  });
+
+  it('[A8] that is revoked stops sharing, says why, and can be connected anew', async () => {
     await share();
     await path('live', 'live');
     await path('recording', 'uploading');
     const { devices } = await admin.call('devices');
     await admin.call('revokeDevice', { params: { deviceId: devices[0]!.deviceId } });
+    await byTestId('start-sharing').waitFor();
     await path('recording', 'failed');
+    await byTestId('recording-path').getByText('revoked').waitFor();
     await inspect('revoked');
-    await byTestId('stop-sharing').click();
     await byTestId('device-menu').click();
     await byTestId('forget-enrolment').click();
     await byTestId('confirm-forget').click();

@@ -1,5 +1,5 @@
 /** One recording, looked at again until it is sealed or has failed. */
-import type { Id, Recording } from '@proofcast/shared';
+import { toCodedError, type Id, type Recording } from '@proofcast/shared';
 import { onScopeDispose, shallowRef, watch, type Ref, type ShallowRef } from 'vue';
 import { RECORDING_REFRESH_MS } from '../config.ts';
 import { useRelay } from './use-services.ts';
@@ -11,7 +11,10 @@ export type RecordingLoad =
 
 export function useRecording(recordingId: Ref<Id>): {
   readonly load: Readonly<ShallowRef<RecordingLoad>>;
+  /** From the beginning, with what is on the screen gone meanwhile. */
   readonly reload: () => Promise<void>;
+  /** Looks whether it is still as it was; what is on the screen stays. */
+  readonly look: () => Promise<void>;
 } {
   const relay = useRelay();
   const load = shallowRef<RecordingLoad>({ kind: 'loading' });
@@ -29,7 +32,8 @@ export function useRecording(recordingId: Ref<Id>): {
       if (recording.state !== 'sealed' && recording.state !== 'failed') scheduleLook();
     } catch (error) {
       if (mine !== generation) return;
-      if (load.value.kind === 'loaded') scheduleLook();
+      const isPassing = toCodedError(error).isRetryable;
+      if (load.value.kind === 'loaded' && isPassing) scheduleLook();
       else load.value = { kind: 'failed', error };
     }
   };
@@ -46,5 +50,5 @@ export function useRecording(recordingId: Ref<Id>): {
     generation += 1;
     clearTimeout(timer);
   });
-  return { load, reload };
+  return { load, reload, look };
 }

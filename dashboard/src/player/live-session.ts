@@ -58,14 +58,20 @@ export class LiveSession {
     });
     this.#sfu.warmUp();
     this.#scheduleQuietCheck();
-    window.addEventListener('online', this.#onOnline);
+  }
+
+  /** The server can be reached again, or may be: whatever waits for a later attempt makes it now. */
+  retryNow(): void {
+    this.#isWebRtcHopeless = false;
+    this.#sfu.forgetFailure();
+    this.#relay.retryNow();
+    for (const player of this.players.all()) player.retryNow();
   }
 
   /** Idempotent. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    window.removeEventListener('online', this.#onOnline);
     this.#cancelPoll();
     this.#cancelQuietCheck();
     this.players.close();
@@ -156,13 +162,6 @@ export class LiveSession {
       streams.every(({ streamId, state }) => this.list.find(streamId)?.state.kind === state.kind)
     );
   }
-
-  readonly #onOnline = (): void => {
-    this.#isWebRtcHopeless = false;
-    this.#sfu.forgetFailure();
-    this.#relay.retryNow();
-    for (const player of this.players.all()) player.retryNow();
-  };
 }
 
 /**

@@ -132,15 +132,12 @@ export class RelayConnection {
   async #connect(): Promise<void> {
     this.#cancelTimer = nothing;
     if (this.#state.kind !== 'connecting') this.#become({ kind: 'connecting' });
-    let ticket: string;
     try {
-      ticket = await this.#options.createTicket();
+      const ticket = await this.#options.createTicket();
+      if (!this.#isClosed) this.#attach(this.#options.openSocket(ticket));
     } catch (error) {
       if (!this.#isClosed) this.#fail(toCodedError(error));
-      return;
     }
-    if (this.#isClosed) return;
-    this.#attach(this.#options.openSocket(ticket));
   }
 
   #attach(socket: WebSocket): void {

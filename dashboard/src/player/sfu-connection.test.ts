@@ -195,6 +195,18 @@ describe('a stream', () => {
     expect(requests().at(-1)?.method).toBe('view');
   });
 
+  it('that was left while the connection was opened is never asked for', async () => {
+    const mine = listener();
+    const view = connection.view(STREAM, mine);
+    const refused = expect(view).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
+    connection.warmUp();
+    await settle();
+    connection.leave(STREAM, mine);
+    await authenticate();
+    await refused;
+    expect(requests().map(({ method }) => method)).toEqual(['authenticate']);
+  });
+
   it('is not left by a player that has it no longer', async () => {
     const [old, mine] = [listener(), listener()];
     connection.view(STREAM, old).catch(() => undefined);

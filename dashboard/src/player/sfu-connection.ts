@@ -76,7 +76,11 @@ export class SfuConnection {
   async view(streamId: Id, listener: StreamListener): Promise<ResultOf<Requests, 'view'>> {
     await this.#leaving.get(streamId);
     this.#streams.set(streamId, listener);
-    return this.request('view', { streamId });
+    const { client } = await this.#connect();
+    if (this.#streams.get(streamId) !== listener) {
+      throw new CodedError('MESSAGE_UNEXPECTED', 'The stream was left before it could be viewed.');
+    }
+    return client.request('view', { streamId });
   }
 
   /** Ends viewing. The SFU is told if it can be; a lost connection has ended it anyway. */

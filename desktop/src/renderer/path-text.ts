@@ -53,7 +53,7 @@ export function recordingText(path: RecordingPath, failure: CodedError | null, n
     case 'connecting':
       return { mark: 'busy', title: 'Connecting', detail: backlogText(path) };
     case 'uploading':
-      return { mark: 'good', title: 'Recording', detail: backlogText(path) };
+      return { mark: 'good', title: 'Uploading', detail: backlogText(path) };
     case 'reconnecting':
       return {
         mark: 'warning',

@@ -26,6 +26,9 @@ export function useSharing(): SharingModel {
   const accept = (state: DesktopState) => {
     desktop.value = state;
     session.setWatched(state.relayViewerCount > 0);
+    // The SFU hears of a revocation only when the token expires; the person is not to be watched until then.
+    const { recording } = state;
+    if (recording.kind === 'failed' && recording.reason.code === 'DEVICE_REVOKED') void session.stop();
   };
   const subscriptions = [onEvent('stateChanged', accept), onEvent('stopRequested', () => void stopForGood())];
   onUnmounted(() => subscriptions.forEach((unsubscribe) => unsubscribe()));

@@ -131,6 +131,7 @@ export class Journal {
     const { folder, markDirty } = options;
     const reader = await JournalReader.open(folder, options.recordingId, options.segmentNumbers);
     if (reader === null) return null;
+    let journal: Journal | null = null;
     try {
       const tail = await readAll(reader, options.onRecord);
       const { format: _format, segment: _segment, continuesBecause: _because, ...identity } = reader.start;
@@ -142,11 +143,12 @@ export class Journal {
         options.onCut({ file: last.file.name, validBytes, cutBytes: sizeBytes - validBytes });
       }
       const segments = reader.segments.map((segment) => ({ ...segment, position: 0, durableBytes: 0 }));
-      const journal = new Journal({ identity, folder, segments, markDirty, durable: tail.durable });
+      journal = new Journal({ identity, folder, segments, markDirty, durable: tail.durable });
       await journal.#restore(tail);
       return journal;
     } catch (error) {
-      await reader.close();
+      // The journal may have opened another file meanwhile.
+      await (journal ?? reader).close();
       throw error;
     }
   }

@@ -10,6 +10,8 @@ import { Type } from 'typebox';
 import { CodedError, parseJson, parseWith } from '@proofcast/shared';
 
 const STDERR_TAIL_LINES = 20;
+/** Live streams go first (nice(1)). */
+const NICENESS = 10;
 /** No single allocation of ffmpeg may be larger; frames of 16k screens are below it. */
 const MAX_ALLOCATION_BYTES = 1024 * 1024 * 1024;
 const MAX_PROBE_OUTPUT_BYTES = 1024 * 1024;
@@ -132,38 +134,41 @@ export class Ffmpeg {
     let whyKilled: string | null = null;
     let child: ChildProcess | null = null;
     let killTimer: NodeJS.Timeout | undefined;
+    const outcome = Promise.withResolvers<string | null>();
     const kill = (why: string): void => {
       whyKilled ??= why;
-      child?.kill('SIGTERM');
+      // Not begun yet: fluent-ffmpeg asks ffmpeg what it can, and waits for the answer without a limit.
+      if (child === null) return outcome.resolve(why);
+      child.kill('SIGTERM');
       killTimer ??= setTimeout(() => child?.kill('SIGKILL'), ffmpegKillDelayMs);
     };
     const onAbort = (): void => kill('the relay is shutting down');
     const timeout = setTimeout(() => kill(`it took more than ${ffmpegTimeoutMs} ms`), ffmpegTimeoutMs);
     signal.addEventListener('abort', onAbort);
     try {
-      const because = await new Promise<string | null>((resolve) => {
-        command
-          .setFfmpegPath(this.#ffmpegPath)
-          .inputOptions('-nostdin', '-max_alloc', String(MAX_ALLOCATION_BYTES))
-          .on('stderr', (line) => {
-            tail.push(line);
-            if (tail.length > STDERR_TAIL_LINES) tail.shift();
-          })
-          .on('start', () => {
-            child = childOf(command);
-            // fluent-ffmpeg 2.1.3 throws in its own handler of this event, where nobody could catch it.
-            child.removeAllListeners('error');
-            child.on('error', (error) => resolve(error.message));
-            child.on('close', (code, killedBy) => resolve(howItEnded(code, killedBy)));
-            if (whyKilled !== null) kill(whyKilled);
-          })
-          // Only before the start; a run that began is over when its process is.
-          .on('error', (error) => {
-            if (child === null) resolve(error.message);
-          })
-          .output(outputPath)
-          .run();
-      });
+      command
+        .setFfmpegPath(this.#ffmpegPath)
+        .renice(NICENESS)
+        .inputOptions('-nostdin', '-max_alloc', String(MAX_ALLOCATION_BYTES))
+        .on('stderr', (line) => {
+          tail.push(line);
+          if (tail.length > STDERR_TAIL_LINES) tail.shift();
+        })
+        .on('start', () => {
+          child = childOf(command);
+          // fluent-ffmpeg 2.1.3 throws in its own handler of this event, where nobody could catch it.
+          child.removeAllListeners('error');
+          child.on('error', (error) => outcome.resolve(error.message));
+          child.on('close', (code, killedBy) => outcome.resolve(howItEnded(code, killedBy)));
+          if (whyKilled !== null) child.kill('SIGKILL');
+        })
+        // Only before the start; a run that began is over when its process is.
+        .on('error', (error) => {
+          if (child === null) outcome.resolve(error.message);
+        })
+        .output(outputPath)
+        .run();
+      const because = await outcome.promise;
       const reason = whyKilled ?? because;
       if (reason !== null) throw new FfmpegError(`ffmpeg could not ${what}: ${reason}.`, tail.join('\n'));
     } finally {

@@ -14,16 +14,25 @@ const context = canvas.getContext('2d', { alpha: false })!;
 const stampHeight = Math.round(canvas.height * STAMP_HEIGHT_FRACTION);
 const cellWidth = canvas.width / STAMP_COLUMNS;
 
+const BACKGROUND = '#10202c';
+const textTop = stampHeight + 24;
+const squareTop = Math.round(canvas.height * 0.6);
+
+context.fillStyle = BACKGROUND;
+context.fillRect(0, 0, canvas.width, canvas.height);
+context.font = '28px sans-serif';
+
+/** Repaints only what changes, as a desk does: the machine has better things to do than to paint. */
 function draw(): void {
   const now = Date.now();
-  context.fillStyle = '#10202c';
-  context.fillRect(0, stampHeight, canvas.width, canvas.height - stampHeight);
+  context.fillStyle = BACKGROUND;
+  context.fillRect(0, textTop, canvas.width / 2, 48);
+  context.fillRect(0, squareTop, canvas.width, 80);
   context.fillStyle = '#d7e3ea';
-  context.font = '28px sans-serif';
-  context.fillText(new Date(now).toISOString(), 40, stampHeight + 60);
+  context.fillText(new Date(now).toISOString(), 40, textTop + 36);
   const across = (now % 4000) / 4000;
   context.fillStyle = '#2f9e8f';
-  context.fillRect(40 + across * (canvas.width - 160), canvas.height * 0.6, 80, 80);
+  context.fillRect(40 + across * (canvas.width - 160), squareTop, 80, 80);
   encodeStamp(now).forEach((isWhite, index) => {
     const column = index % STAMP_COLUMNS;
     const row = Math.floor(index / STAMP_COLUMNS);
