@@ -21,6 +21,8 @@ export const SFU_CONNECT_MS = 4_000;
 export const SFU_REQUEST_MS = 8_000;
 /** The token is renewed when this share of its life has passed. */
 export const SFU_TOKEN_RENEWAL_SHARE = 0.75;
+/** Tokens that claim to live shorter are not renewed any faster: no loop of renewals, whatever the relay is set to. */
+export const MIN_TOKEN_LIFE_MS = 20_000;
 /** After a failed attempt to connect, further ones fail at once for this long: tiles do not storm a dead server. */
 export const SFU_RECONNECT: ReconnectLimits = { initialDelayMs: 200, maxDelayMs: 8_000 };
 
@@ -59,10 +61,12 @@ export interface LiveEdgeLimits {
   /** How much is kept in front of the playhead, at best and at worst, in seconds. */
   readonly minTargetS: number;
   readonly maxTargetS: number;
-  /** What the target grows by when the buffer ran dry, and shrinks by after a calm while. */
+  /** What the target grows by, at least, when the buffer ran dry. */
   readonly targetStepUpS: number;
-  readonly targetStepDownS: number;
+  /** After each calm while it shrinks by this share of what it is above its least, and by one step at least. */
   readonly calmS: number;
+  readonly targetShrinkShare: number;
+  readonly targetStepDownS: number;
   /** Farther behind than this, playing faster would take too long: jump. */
   readonly jumpBehindS: number;
   /** The same for a picture that has only just begun, where a jump disturbs nobody. */
@@ -78,8 +82,9 @@ export const LIVE_EDGE_LIMITS: LiveEdgeLimits = {
   minTargetS: 0.3,
   maxTargetS: 2.4,
   targetStepUpS: 0.15,
+  calmS: 5,
+  targetShrinkShare: 0.2,
   targetStepDownS: 0.05,
-  calmS: 20,
   jumpBehindS: 3,
   youngJumpBehindS: 0.9,
   youngS: 3,

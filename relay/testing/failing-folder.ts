@@ -20,6 +20,7 @@ export class FailingFolder implements JournalFolder {
   /** Syncs wait until this resolves. */
   hold: Promise<void> = Promise.resolve();
   datasyncs = 0;
+  writtenBytes = 0;
 
   constructor(folder: JournalFolder) {
     this.#folder = folder;
@@ -76,7 +77,10 @@ class FailingFile implements JournalFile {
 
   async write(parts: readonly Uint8Array[], position: number): Promise<void> {
     const failure = this.#folder.find('write', this.name);
-    if (failure === undefined) return this.#file.write(parts, position);
+    if (failure === undefined) {
+      this.#folder.writtenBytes += parts.reduce((sum, part) => sum + part.length, 0);
+      return this.#file.write(parts, position);
+    }
     const torn = Buffer.concat(parts).subarray(0, failure.tornAfterBytes ?? 0);
     if (torn.length > 0) await this.#file.write([torn], position);
     throw errorOf(failure);

@@ -5,9 +5,13 @@ import { join } from 'node:path';
 const FAILURES = {
   /** Does not end, and does not listen to SIGTERM. */
   hangs: `trap '' TERM; exec sleep 1000`,
+  /** Takes a second before it does anything. */
+  dawdles: 'sleep 1; exec ffmpeg "$@"',
   crashes: 'echo "something is wrong" >&2; exit 1',
   /** Says that all went well, but half is missing. */
   lies: 'ffmpeg "$@"; code=$?; for last; do :; done; ffmpeg -v error -y -t 2 -i "$last" -c copy -f webm "$last.short"; mv "$last.short" "$last"; exit $code',
+  /** Says that all went well, but leaves out pictures here and there. */
+  skips: `ffmpeg "$@"; for last; do :; done; ffmpeg -v error -y -i "$last" -c copy -bsf:v 'noise=amount=0:drop=not(mod(n\\,7))' -f webm "$last.less"; mv "$last.less" "$last"; exit 0`,
 } as const;
 
 /**

@@ -78,8 +78,9 @@ export const Recording = Type.Object({
   sourceName: Type.String(),
   state: RecordingState,
   failure: Type.Union([Refusal, Type.Null()]),
+  /** Publisher's wall clock when sharing began; once sealed, at the first picture, where the file's clock is zero. */
   startedAtMs: TimeMs,
-  /** Wall clock at the last captured picture. */
+  /** Publisher's wall clock at the last picture. */
   endedAtMs: Type.Union([TimeMs, Type.Null()]),
   durationMs: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
   sizeBytes: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),

@@ -60,7 +60,9 @@ async function share(): Promise<void> {
 
 /** Resolves when the relay has pictures on its disk, and not only the event that begins the recording. */
 async function firstSliceIsDurable(): Promise<void> {
-  await byTestId('recording-path').getByText(/[1-9]\d* kB safe/).waitFor();
+  await byTestId('recording-path')
+    .getByText(/[1-9]\d* kB safe/)
+    .waitFor();
 }
 
 /** The SFU again on the port that the relay knows. */
@@ -87,9 +89,14 @@ async function inspect(name: string): Promise<void> {
   await page.evaluate(axe.source);
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    for (const [size, width] of [['wide', 1280], ['narrow', 360]] as const) {
+    for (const [size, width] of [
+      ['wide', 1280],
+      ['narrow', 360],
+    ] as const) {
       await page.setViewportSize({ width, height: 760 });
-      await page.waitForFunction(() => document.getAnimations().every(({ playState }) => playState !== 'running'));
+      await page.waitForFunction(() =>
+        document.getAnimations().every(({ playState }) => playState !== 'running'),
+      );
       await page.screenshot({ path: join(SCREENSHOTS, `${name}-${size}-${colorScheme}.png`) });
       const overflowPx = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       expect(overflowPx, `${name}, ${size}: sideways scrolling`).toBeLessThanOrEqual(0);
@@ -149,7 +156,11 @@ describe('a new device', () => {
     await path('recording', 'finished');
     await inspect('finished');
     const recording = await sealedRecording();
-    expect(recording).toMatchObject({ deviceName: 'Reception desk', sourceName: 'Entire screen', failure: null });
+    expect(recording).toMatchObject({
+      deviceName: 'Reception desk',
+      sourceName: 'Entire screen',
+      failure: null,
+    });
     expect(await readdir(join(userDataDir(), 'spool'))).toEqual([]);
   });
 

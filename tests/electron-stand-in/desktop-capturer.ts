@@ -31,10 +31,10 @@ async function grabScreen({ width, height }: { width: number; height: number }):
   const { stdout } = await run(
     'ffmpeg',
     [
-      ...['-loglevel', 'error', '-f', 'x11grab', '-i', display, '-frames:v', '1'],
-      ...['-vf', `scale=${width}:${height}:force_original_aspect_ratio=decrease`],
-      ...['-f', 'image2pipe', '-c:v', 'png', '-'],
-    ],
+      '-loglevel', 'error', '-f', 'x11grab', '-i', display, '-frames:v', '1',
+      '-vf', `scale=${width}:${height}:force_original_aspect_ratio=decrease`,
+      '-f', 'image2pipe', '-c:v', 'png', '-',
+    ], // prettier-ignore
     { encoding: 'buffer', maxBuffer: 8 * 1024 * 1024 },
   );
   return stdout;

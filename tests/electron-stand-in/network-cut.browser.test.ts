@@ -42,7 +42,10 @@ class Cable {
   #createServer(): Server {
     return createServer((near) => {
       const far = connect(Number(this.#target.port), this.#target.hostname);
-      for (const [socket, other] of [[near, far], [far, near]] as const) {
+      for (const [socket, other] of [
+        [near, far],
+        [far, near],
+      ] as const) {
         this.#sockets.add(socket);
         socket.pipe(other);
         socket.on('error', () => other.destroy());
@@ -64,7 +67,10 @@ let app: DesktopApp;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'proofcast-cut-'));
-  [services, screen] = await Promise.all([startServices({ RECONNECT_GRACE_MS: '1000' }), openStampedScreen()]);
+  [services, screen] = await Promise.all([
+    startServices({ RECONNECT_GRACE_MS: '1000' }),
+    openStampedScreen(),
+  ]);
   cable = new Cable(services.relay.url);
   await cable.mend();
   admin = new TestClient(services.relay.url);
@@ -91,7 +97,10 @@ describe('a network that fails for longer than the grace time', () => {
     await app.page.getByTestId('source').first().click();
     await app.page.getByTestId('start-sharing').click();
     await path('live', 'live');
-    await app.page.getByTestId('recording-path').getByText(/[1-9]\d* kB safe/).waitFor();
+    await app.page
+      .getByTestId('recording-path')
+      .getByText(/[1-9]\d* kB safe/)
+      .waitFor();
 
     await cable.cut();
     await path('recording', 'reconnecting');
@@ -100,15 +109,22 @@ describe('a network that fails for longer than the grace time', () => {
       .toBe('sealed');
     await path('live', 'live');
     await cable.mend();
-    await expect.poll(async () => (await admin.call('recordings')).recordings.length, { timeout: 30_000 }).toBe(2);
+    await expect
+      .poll(async () => (await admin.call('recordings')).recordings.length, { timeout: 30_000 })
+      .toBe(2);
     await path('recording', 'uploading');
-    await app.page.getByTestId('recording-path').getByText(/[1-9]\d* kB safe/).waitFor();
+    await app.page
+      .getByTestId('recording-path')
+      .getByText(/[1-9]\d* kB safe/)
+      .waitFor();
 
     await app.page.getByTestId('stop-sharing').click();
     await path('recording', 'finished');
     await app.page.getByTestId('leftovers').getByText('takes no more chunks').waitFor();
     await expect
-      .poll(async () => (await admin.call('recordings')).recordings.map(({ state }) => state), { timeout: 20_000 })
+      .poll(async () => (await admin.call('recordings')).recordings.map(({ state }) => state), {
+        timeout: 20_000,
+      })
       .toEqual(['sealed', 'sealed']);
   });
 });

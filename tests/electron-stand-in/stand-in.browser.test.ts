@@ -28,7 +28,9 @@ describe('the page of the app', () => {
     const seen = await app.page.evaluate(() => ({
       bridge: Object.keys(Reflect.get(globalThis, 'proofcast') as object).toSorted(),
       isFrozen: Object.isFrozen(Reflect.get(globalThis, 'proofcast')),
-      others: ['require', 'module', 'process', 'ipcRenderer', 'electron', 'Buffer'].filter((name) => name in globalThis),
+      others: ['require', 'module', 'process', 'ipcRenderer', 'electron', 'Buffer'].filter(
+        (name) => name in globalThis,
+      ),
       bindings: Object.keys(globalThis).filter((name) => /^(invoke|display|deliver)_/.test(name)),
     }));
     expect(seen).toEqual({ bridge: ['on', 'request'], isFrozen: true, others: [], bindings: [] });
@@ -48,7 +50,8 @@ describe('the page of the app', () => {
 
   it('is refused what the contract does not have', async () => {
     const refused = await app.page.evaluate(async () => {
-      const request = window.proofcast.request as (name: string, params: unknown) => Promise<unknown>;
+      const request = (name: string, params: object): Promise<unknown> =>
+        (window.proofcast.request as (name: string, params: object) => Promise<unknown>)(name, params);
       const failures: unknown[] = [await request('readState', { more: 1 })];
       for (const name of ['quit', 'toString', '__proto__']) {
         await request(name, {}).catch((error: Error) => failures.push(error.message));

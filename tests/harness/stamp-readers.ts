@@ -61,17 +61,37 @@ export async function watchStamps(
   return seen;
 }
 
-/** The stamp of every frame of a media file, in order; null where a frame shows none. Throws when ffmpeg complains. */
-export async function readFileStamps(path: string): Promise<(number | null)[]> {
+export interface FileFrame {
+  /** Presentation time in the file, milliseconds. */
+  readonly timeMs: number;
+  /** Null when the frame shows no stamp. */
+  readonly stampMs: number | null;
+}
+
+/** Every frame of a media file, in order, decoded. Throws when ffmpeg complains. */
+export async function readFileFrames(path: string): Promise<FileFrame[]> {
   const { widthPx, heightPx } = STAMP_SAMPLE;
   const filter = `crop=iw:ih*${STAMP_HEIGHT_FRACTION}:0:0,scale=${widthPx}:${heightPx}:flags=area,format=gray`;
-  const output = await run('ffmpeg', [
-    '-v', 'error', '-i', path, '-map', '0:v:0', '-fps_mode', 'passthrough', '-vf', filter, '-f', 'rawvideo', 'pipe:1',
-  ]); // prettier-ignore
+  const decode = ['-map', '0:v:0', '-fps_mode', 'passthrough', '-vf', filter, '-f', 'rawvideo', 'pipe:1'];
+  const pictures = await run('ffmpeg', ['-v', 'error', '-i', path, ...decode]);
   const frameBytes = widthPx * heightPx;
-  return Array.from({ length: output.length / frameBytes }, (_, index) =>
-    decodeStamp(output.subarray(index * frameBytes, (index + 1) * frameBytes)),
-  );
+  const timesMs = await readFrameTimes(path);
+  if (pictures.length !== timesMs.length * frameBytes) {
+    throw new Error(`Of ${timesMs.length} frames ${pictures.length / frameBytes} were decoded.`);
+  }
+  return timesMs.map((timeMs, index) => ({
+    timeMs,
+    stampMs: decodeStamp(pictures.subarray(index * frameBytes, (index + 1) * frameBytes)),
+  }));
+}
+
+async function readFrameTimes(path: string): Promise<number[]> {
+  const listing = await run('ffprobe', [
+    ...['-v', 'error', '-select_streams', 'v:0'],
+    ...['-show_entries', 'frame=pts_time', '-of', 'csv=p=0', path],
+  ]);
+  const lines = listing.toString().trim().split('\n');
+  return lines.map((line) => Math.round(Number.parseFloat(line) * 1000));
 }
 
 export interface ProbedFile {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestClient } from '../../relay/testing/test-client.ts';
 import { DesktopDriver } from '../harness/desktop-driver.ts';
 import { startServices, type Services } from '../harness/services.ts';
-import { probeFile, readFileStamps } from '../harness/stamp-readers.ts';
+import { probeFile, readFileFrames } from '../harness/stamp-readers.ts';
 import { downloadOnlyRecording } from '../harness/sealed-recording.ts';
 import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
 
@@ -51,11 +51,11 @@ describe('a relay that is killed in the middle of a recording', () => {
     const probed = await probeFile(path);
     expect(Math.abs(probed.durationS * 1000 - (stoppedMs - recording.startedAtMs))).toBeLessThan(500);
 
-    const stamps = (await readFileStamps(path)).map((stamp) => stamp ?? Number.NaN);
+    const stamps = (await readFileFrames(path)).map(({ stampMs }) => stampMs ?? Number.NaN);
     const stepsMs = stamps.slice(1).map((stamp, index) => stamp - stamps[index]!);
     expect(Math.min(...stepsMs)).toBeGreaterThanOrEqual(0);
     // 20 pictures a second; a busy machine may skip some, a lost slice would be a hole of two seconds.
-    expect(Math.max(...stepsMs)).toBeLessThan(1000);
+    expect(Math.max(...stepsMs)).toBeLessThan(1500);
     expect(stoppedMs - stamps.at(-1)!).toBeLessThan(300);
   });
 });

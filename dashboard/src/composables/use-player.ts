@@ -37,6 +37,8 @@ export function usePlayer(options: {
       onCleanup(() => {
         stopState();
         stopDelay();
+        // Another view may have adopted it already.
+        if (player.stage.element.parentElement === host) player.stage.element.remove();
         players.release(streamId);
         state.value = { kind: 'idle' };
         delay.value = null;

@@ -91,14 +91,16 @@ describe('what is kept ahead', () => {
     expect(target.seconds).toBe(LIMITS.maxTargetS);
   });
 
-  it('shrinks one step after each calm while, down to its least', () => {
+  it('shrinks after each calm while, quickly from far above, down to its least', () => {
     const target = new TargetAhead(LIMITS, 0);
-    target.noteDry(0, 0.5);
+    target.noteDry(0, 2.3);
     target.noteCalm(LIMITS.calmS * 1000 - 1);
-    expect(target.seconds).toBe(0.5);
+    expect(target.seconds).toBe(2.3);
     target.noteCalm(LIMITS.calmS * 1000);
-    expect(target.seconds).toBeCloseTo(0.45);
-    for (let step = 2; step < 20; step += 1) target.noteCalm(step * LIMITS.calmS * 1000);
+    expect(target.seconds).toBeCloseTo(1.9);
+    for (let step = 2; step <= 12; step += 1) target.noteCalm(step * LIMITS.calmS * 1000);
+    expect(target.seconds).toBeLessThan(LIMITS.minTargetS + 0.15);
+    for (let step = 13; step <= 20; step += 1) target.noteCalm(step * LIMITS.calmS * 1000);
     expect(target.seconds).toBe(LIMITS.minTargetS);
   });
 });

@@ -57,7 +57,7 @@ export function evictable(
 }
 
 /**
- * How much to keep in front of the playhead. It grows when the buffer ran dry and shrinks slowly after calm: the delay
+ * How much to keep in front of the playhead. It grows when the buffer ran dry and shrinks again after calm: the delay
  * is as small as the network of this viewer lets it be.
  */
 export class TargetAhead {
@@ -84,7 +84,9 @@ export class TargetAhead {
 
   noteCalm(nowMs: number): void {
     if (nowMs - this.#calmSinceMs < this.#limits.calmS * 1000) return;
-    this.#targetS = Math.max(this.#limits.minTargetS, this.#targetS - this.#limits.targetStepDownS);
+    const { minTargetS, targetShrinkShare, targetStepDownS } = this.#limits;
+    const stepS = Math.max(targetStepDownS, (this.#targetS - minTargetS) * targetShrinkShare);
+    this.#targetS = Math.max(minTargetS, this.#targetS - stepS);
     this.#calmSinceMs = nowMs;
   }
 }

@@ -11,6 +11,7 @@ const TOKEN_LIFE_MS = 100_000;
 let clock: HeldClock;
 let sockets: ScriptedSocket[];
 let tokens: number;
+let tokenLifeMs: number;
 let tokenError: CodedError | null;
 let connection: SfuConnection;
 
@@ -28,6 +29,24 @@ interface Request {
 }
 const requests = (): Request[] => socket().sent.map((text) => JSON.parse(text) as Request);
 
+/** A token as the relay makes it; the signature is the SFU's business. */
+function makeToken(number: number, lifeMs: number): string {
+  const claims = {
+    iss: 'proofcast-relay',
+    aud: 'proofcast-sfu',
+    purpose: 'sfu:view',
+    sub: 'usr_00000000000000000001',
+    company: 'cmp_00000000000000000001',
+    role: 'admin',
+    jti: `token-no-${number}`,
+    // Of a relay whose clock is an hour behind.
+    iat: clock.nowMs() / 1000 - 3600,
+    exp: (clock.nowMs() + lifeMs) / 1000 - 3600,
+  };
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return [part({ alg: 'EdDSA' }), part(claims), 'signature'].join('.');
+}
+
 /** Answers the last request of a method. */
 async function answer(method: string, result: unknown): Promise<void> {
   const request = requests().findLast((candidate) => candidate.method === method);
@@ -40,7 +59,7 @@ async function authenticate(): Promise<void> {
   await settle();
   socket().open();
   await settle();
-  await answer('authenticate', { expiresAtMs: clock.nowMs() + TOKEN_LIFE_MS });
+  await answer('authenticate', { expiresAtMs: 0 });
 }
 
 function listener(): StreamListener & { readonly log: string[] } {
@@ -57,13 +76,13 @@ beforeEach(() => {
   clock = new HeldClock();
   sockets = [];
   tokens = 0;
+  tokenLifeMs = TOKEN_LIFE_MS;
   tokenError = null;
   connection = new SfuConnection({
     createToken: () => {
       tokens += 1;
       if (tokenError) return Promise.reject(tokenError);
-      const token = `token-number-${tokens}-long-enough`;
-      return Promise.resolve({ url: 'ws://sfu.test/signaling', token, expiresAtMs: 0 });
+      return Promise.resolve({ url: 'ws://sfu.test/signaling', token: makeToken(tokens, tokenLifeMs) });
     },
     openSocket: () => {
       const opened = new ScriptedSocket();
@@ -134,10 +153,20 @@ describe('the token', () => {
     await authenticate();
     clock.advance(TOKEN_LIFE_MS * 0.75);
     await settle();
-    expect(requests().map(({ params }) => params['token'])).toEqual([
-      'token-number-1-long-enough',
-      'token-number-2-long-enough',
-    ]);
+    const jtis = requests().map(({ params }) => {
+      const payload = String(params['token']).split('.')[1] ?? '';
+      return (JSON.parse(Buffer.from(payload, 'base64url').toString()) as { jti: string }).jti;
+    });
+    expect(jtis).toEqual(['token-no-1', 'token-no-2']);
+  });
+
+  it('that lives only for a moment is not renewed in a loop', async () => {
+    tokenLifeMs = 0;
+    connection.warmUp();
+    await authenticate();
+    clock.advance(1_000);
+    await settle();
+    expect(tokens).toBe(1);
   });
 
   it('that cannot be renewed stays in use, and is asked for again', async () => {
@@ -256,7 +285,7 @@ describe('after close', () => {
     connection.close();
     socket().open();
     await settle();
-    await answer('authenticate', { expiresAtMs: clock.nowMs() + TOKEN_LIFE_MS });
+    await answer('authenticate', { expiresAtMs: 0 });
     expect(socket().closedWith).toBeDefined();
     expect(clock.pendingCount).toBe(0);
   });

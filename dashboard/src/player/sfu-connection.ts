@@ -6,6 +6,8 @@ import {
   CodedError,
   createReconnectPolicy,
   fromErrorBody,
+  parseJson,
+  parseTokenClaims,
   RpcClient,
   SFU_NOTIFICATIONS,
   SFU_REQUESTS,
@@ -16,12 +18,18 @@ import {
   type ResultOf,
   type Schedule,
 } from '@proofcast/shared';
-import { SFU_CONNECT_MS, SFU_RECONNECT, SFU_REQUEST_MS, SFU_TOKEN_RENEWAL_SHARE } from '../config.ts';
+import {
+  MIN_TOKEN_LIFE_MS,
+  SFU_CONNECT_MS,
+  SFU_RECONNECT,
+  SFU_REQUEST_MS,
+  SFU_TOKEN_RENEWAL_SHARE,
+} from '../config.ts';
 
 export interface SfuToken {
+  /** Of the signalling websocket. */
   readonly url: string;
   readonly token: string;
-  readonly expiresAtMs: number;
 }
 
 /** What a player of one stream hears from the SFU. */
@@ -201,8 +209,8 @@ export class SfuConnection {
   }
 
   async #authenticate(client: Client, token: SfuToken): Promise<void> {
-    const { expiresAtMs } = await client.request('authenticate', { token: token.token });
-    const lifeMs = Math.max(0, expiresAtMs - this.#options.nowMs());
+    await client.request('authenticate', { token: token.token });
+    const lifeMs = readTokenLifeMs(token.token);
     this.#scheduleRenewal(client, lifeMs * SFU_TOKEN_RENEWAL_SHARE, lifeMs);
   }
 
@@ -237,6 +245,16 @@ export class SfuConnection {
     this.#streams.delete(streamId);
     listener?.onClosed(error);
   }
+}
+
+/**
+ * How long a token lives, by its own claims (RFC 7519): when it expires by the clock of another machine says nothing to
+ * a browser whose clock is wrong. The payload is only read here, the SFU is who verifies it.
+ */
+function readTokenLifeMs(token: string): number {
+  const payload = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
+  const claims = parseTokenClaims(parseJson(atob(payload), 'the token', 'TOKEN_INVALID'));
+  return Math.max(MIN_TOKEN_LIFE_MS, (claims.exp - claims.iat) * 1000);
 }
 
 function untilOpen(socket: WebSocket, schedule: Schedule): Promise<void> {

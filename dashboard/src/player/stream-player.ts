@@ -8,6 +8,7 @@ import { Player, type PlayerState } from './player.ts';
 import type { RelayConnection } from './relay-connection.ts';
 import type { SfuConnection } from './sfu-connection.ts';
 import { SfuPlayer } from './sfu-player.ts';
+import { createUnavailablePath } from './unavailable-path.ts';
 import type { Delay, PathListener, PathName, VideoPath } from './video-path.ts';
 
 export interface StreamPlayerOptions {
@@ -30,7 +31,7 @@ export class StreamPlayer {
 
   constructor(options: StreamPlayerOptions) {
     this.#options = options;
-    const { streamId, schedule, nowMs } = options;
+    const { schedule, nowMs } = options;
     this.#player = new Player<VideoPath>({
       limits: PLAYER_LIMITS,
       schedule,
@@ -39,15 +40,7 @@ export class StreamPlayer {
       onChange: (state) => this.#show(state),
       open: {
         webrtc: (listener) => this.#openWebRtc(listener),
-        relay: (listener) => {
-          const { relay, isLive } = options;
-          const video = this.stage.addVideo();
-          const path = new FallbackPlayer(
-            { connection: relay, streamId, video, schedule, nowMs, isLive },
-            listener,
-          );
-          return this.#staged(path, () => undefined);
-        },
+        relay: (listener) => this.#openRelay(listener),
       },
     });
   }
@@ -97,6 +90,16 @@ export class StreamPlayer {
       const hadItsChance = nowMs() - openedAtMs >= PLAYER_LIMITS.relayHeadStartMs;
       if (!hasPicture && hadItsChance) onWebRtcOutcome(false);
     });
+  }
+
+  #openRelay(listener: PathListener): VideoPath {
+    const { relay, streamId, schedule, nowMs, isLive } = this.#options;
+    const video = this.stage.addVideo();
+    const path =
+      'MediaSource' in window
+        ? new FallbackPlayer({ connection: relay, streamId, video, schedule, nowMs, isLive }, listener)
+        : createUnavailablePath(video, 'This browser cannot play what the relay sends.', listener);
+    return this.#staged(path, () => undefined);
   }
 
   /** The path with its element taken off the stage when it is closed. */

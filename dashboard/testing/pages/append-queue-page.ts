@@ -1,5 +1,6 @@
 /** Scenarios of the append queue against the browser's own MediaSource; called from append-queue.browser.test.ts. */
 import type { CodedError } from '@proofcast/shared';
+import { LIVE_EDGE_LIMITS } from '../../src/config.ts';
 import { AppendQueue } from '../../src/player/append-queue.ts';
 import { evictable, readRanges } from '../../src/player/live-edge.ts';
 import { MIME_TYPE, recordClip } from './recorded-canvas.ts';
@@ -15,15 +16,6 @@ interface Bench {
 
 /** About what a relay sends at a time. */
 const PIECE_BYTES = 64 * 1024;
-
-const KEEP_NOTHING = {
-  minTargetS: 0,
-  maxTargetS: 0,
-  targetStepUpS: 0,
-  targetStepDownS: 0,
-  calmS: 0,
-  jumpBehindS: 0,
-};
 
 async function openBench(maxPendingBytes = 64e6): Promise<Bench> {
   const mediaSource = new MediaSource();
@@ -44,14 +36,7 @@ async function openBench(maxPendingBytes = 64e6): Promise<Bench> {
     onFailed: (error: CodedError) => failures.push(error.code),
     makeRoom: () => {
       rooms += 1;
-      const limits = {
-        ...KEEP_NOTHING,
-        youngJumpBehindS: 0,
-        youngS: 0,
-        maxPlaybackRate: 1,
-        keepBehindS: 1,
-        maxBehindS: 1,
-      };
+      const limits = { ...LIVE_EDGE_LIMITS, keepBehindS: 1, maxBehindS: 1 };
       return evictable(readRanges(buffer.buffered), buffer.buffered.end(buffer.buffered.length - 1), limits);
     },
   });

@@ -112,11 +112,10 @@ export class DeviceIdentity {
       deviceId,
       key,
       requestTimeoutMs,
-      onTokens: ({ streamId }) => {
+      onTokens: ({ streamId }) =>
         this.#learnStream(streamId).catch((error: unknown) => {
           log.error({ err: error }, 'the stream of the device cannot be stored');
-        });
-      },
+        }),
     });
   }
 

@@ -124,9 +124,10 @@ export class IngestConnection {
   #receive(data: RawData, isBinary: boolean): void {
     if (this.#state === 'over') return;
     try {
+      // The default binary type of ws gives a Buffer for every message.
       if (isBinary)
         throw new CodedError('MESSAGE_UNEXPECTED', 'The server sent a binary frame to a publisher.');
-      this.#handle(parseMessage(INGEST_FROM_RELAY, String(data)));
+      this.#handle(parseMessage(INGEST_FROM_RELAY, (data as Buffer).toString()));
     } catch (error) {
       this.#fail(
         error instanceof CodedError ? error : new CodedError('INTERNAL', String(error), { cause: error }),

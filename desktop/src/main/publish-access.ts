@@ -25,18 +25,18 @@ export class PublishAccess {
     deviceId: Id;
     key: DeviceKey;
     requestTimeoutMs: number;
-    onTokens: (tokens: PublishTokens) => void;
+    onTokens: (tokens: PublishTokens) => Promise<void>;
   };
   #held: Held | undefined;
   #fetching: Promise<Held> | undefined;
 
-  /** `onTokens` hears of each new set. */
+  /** `onTokens` hears of each new set before anybody else; it does not reject. */
   constructor(options: {
     serverUrl: string;
     deviceId: Id;
     key: DeviceKey;
     requestTimeoutMs: number;
-    onTokens: (tokens: PublishTokens) => void;
+    onTokens: (tokens: PublishTokens) => Promise<void>;
   }) {
     this.#options = options;
   }
@@ -85,7 +85,7 @@ export class PublishAccess {
       renewAtMs: requestedAtMs + life * (1 - MARGIN),
       expiresAtMs: requestedAtMs + life,
     };
-    onTokens(tokens);
+    await onTokens(tokens);
     return this.#held;
   }
 }

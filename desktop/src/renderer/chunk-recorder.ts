@@ -4,6 +4,7 @@
  */
 import { CodedError, type EpochStart } from '@proofcast/shared';
 import { RECORDER } from './config.ts';
+import { timeOfNextPictureUs } from './next-picture.ts';
 
 /** Where the recorder delivers to. Calls are made one after the other, each after the one before has resolved. */
 export interface ChunkSink {
@@ -55,10 +56,12 @@ export class ChunkRecorder {
       const cause: unknown = 'error' in event ? event.error : event;
       this.#fail(new CodedError('MEDIA_UNSUPPORTED', 'The recorder failed.', { cause }));
     });
-    // Chromium gives the time of this call the timestamp zero, to within 5 ms; its start event comes 40 to 150 ms later.
-    const startedAtUs = nowUs();
     recorder.start(RECORDER.sliceMs);
-    this.#deliver(() => sink.beginEpoch(this.#describe(track, sourceName, startedAtUs)));
+    // Timestamp zero is the first picture that the recorder gets, and that may take its time on a busy machine.
+    this.#deliver(async () => {
+      const startedAtUs = await timeOfNextPictureUs(track, this.#stopped);
+      await sink.beginEpoch(this.#describe(track, sourceName, startedAtUs));
+    });
     this.#watchdog = window.setInterval(() => this.#watchOutput(), 1_000);
   }
 

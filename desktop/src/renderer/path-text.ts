@@ -47,7 +47,7 @@ export function recordingText(path: RecordingPath, failure: CodedError | null, n
     case 'waiting':
       return {
         mark: 'busy',
-        title: 'Recording',
+        title: 'Waiting',
         detail: `An earlier recording is uploaded first. ${backlogText(path)}`,
       };
     case 'connecting':

@@ -3,7 +3,7 @@ export function clockText(durationMs: number): string {
   const seconds = Math.max(0, Math.floor(durationMs / 1000));
   const hours = Math.floor(seconds / 3600);
   const minutes = Math.floor(seconds / 60) % 60;
-  const tail = `${pad(seconds % 60)}`;
+  const tail = pad(seconds % 60);
   return hours > 0 ? `${hours}:${pad(minutes)}:${tail}` : `${minutes}:${tail}`;
 }
 

@@ -258,7 +258,7 @@ export class Journal {
 
   async #runCommit(): Promise<void> {
     // What is appended from here on belongs to the next commit.
-    let batch = this.#pending.slice();
+    const batch = this.#pending.slice();
     if (batch.length === 0 || !this.isOpen) return;
     let segment = this.#lastSegment;
     try {
@@ -268,7 +268,6 @@ export class Journal {
       // the kernel may have dropped the pages (https://wiki.postgresql.org/wiki/Fsync_Errors).
       try {
         segment = await this.#continueInNewSegment(cause);
-        batch = this.#pending.slice();
         await this.#writeAndSync(segment, batch);
       } catch (secondCause) {
         this.#fail(secondCause);

@@ -18,6 +18,8 @@ export interface SealedFacts {
   readonly mediaPath: string;
   readonly mediaBytes: number;
   readonly thumbnailPath: string | null;
+  /** Publisher's wall clock at the first picture, where the file's clock is zero. */
+  readonly startedAtMs: number;
   readonly durationMs: number;
   readonly endedAtMs: number;
   readonly chunkCount: number;
@@ -108,6 +110,7 @@ export class RecordingCatalogue {
         media_path: facts.mediaPath,
         media_bytes: facts.mediaBytes,
         thumbnail_path: facts.thumbnailPath,
+        started_at_ms: facts.startedAtMs,
         duration_ms: facts.durationMs,
         ended_at_ms: facts.endedAtMs,
         chunk_count: facts.chunkCount,

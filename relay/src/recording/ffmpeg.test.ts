@@ -23,7 +23,7 @@ describe('ffmpeg', () => {
   }
 
   test('[J17] that does not even say what it can is given up after its time', async () => {
-    const ffmpegPath = await fakeFfmpeg(folder, 'hangs', '-encoders');
+    const ffmpegPath = await fakeFfmpeg(folder, 'dawdles', '-encoders');
     const ffmpeg = new Ffmpeg({ ffmpegPath, limits: { ...LIMITS, ffmpegTimeoutMs: 200 } });
     const attempt = ffmpeg.remux(clip(), join(folder, 'out.webm'), new AbortController().signal);
     await expect(attempt).rejects.toMatchObject({

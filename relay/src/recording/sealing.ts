@@ -141,8 +141,16 @@ export class SealingQueue {
     }
     const { mediaBytes, durationMs, mediaPath, thumbnailPath } = await this.#makeFiles(reader, { row, plan });
     const { chunkCount, journalBytes } = plan;
-    const endedAtMs = endOf(plan);
-    const facts = { mediaPath, mediaBytes, thumbnailPath, durationMs, endedAtMs, chunkCount, journalBytes };
+    const facts = {
+      mediaPath,
+      mediaBytes,
+      thumbnailPath,
+      durationMs,
+      startedAtMs: startOf(plan),
+      endedAtMs: endOf(plan),
+      chunkCount,
+      journalBytes,
+    };
     await catalogue.markSealed(recordingId, facts, this.#options.clock.nowMs());
     await store.remove(recordingId);
     const tookMs = Math.round(performance.now() - startedMs);
@@ -205,6 +213,11 @@ export class SealingQueue {
       return false;
     }
   }
+}
+
+/** Publisher's wall clock at timestamp zero of the first epoch. */
+function startOf({ epochs: [first] }: SealPlan): number {
+  return first === undefined ? 0 : Math.round(first.start.startedAtUs / 1000);
 }
 
 /** Publisher's wall clock at the last picture. */
