@@ -2,15 +2,11 @@
  * The publisher's side of the relay: one websocket that uploads one recording. Owns the conversation (hello, chunks,
  * acknowledgements, refusals, stop); what a chunk means is the recording's. Rules I2–I16 in docs/protocol.md.
  */
-import { hash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { RawData, WebSocket } from 'ws';
 import {
-  bytesEqual,
-  chainInput,
   CodedError,
   decodeChunk,
-  encodeChunkHead,
   encodeMessage,
   INGEST_FROM_PUBLISHER,
   INGEST_FROM_RELAY,
@@ -19,11 +15,11 @@ import {
   RELAY_PROTOCOL_VERSION,
   toCloseReason,
   toCodedError,
-  type Chunk,
   type DevicePrincipal,
   type MessageFromPublisher,
   type MessageToPublisher,
 } from '@proofcast/shared';
+import { checkProof } from './chunk-proof.ts';
 import { keepAlive } from './heartbeat.ts';
 import type { LiveRecording, Publisher } from './live-recording.ts';
 import type { LiveStream } from './live-stream.ts';
@@ -201,7 +197,7 @@ export class IngestConnection implements Publisher {
       );
     }
     if (chunk.sequence === expectedSequence) {
-      checkHashes(chunk, recording.chain);
+      checkProof(chunk, recording.chain);
       recording.accept(chunk, this.#options.clock.nowMs() * 1000);
       this.#consecutiveRefusals = 0;
       if (recording.undurableBytes > this.#options.limits.maxUndurableBytes) this.#socket.pause();
@@ -320,23 +316,6 @@ export class IngestConnection implements Publisher {
   #send(message: MessageToPublisher): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#socket.send(encodeMessage(INGEST_FROM_RELAY, message));
-  }
-}
-
-/** [I6], [C2] */
-function checkHashes(chunk: Chunk, chainBefore: Uint8Array): void {
-  if (!bytesEqual(hash('sha256', chunk.payload, 'buffer'), chunk.sha256)) {
-    throw new CodedError(
-      'CHUNK_HASH_MISMATCH',
-      `The payload of chunk ${chunk.sequence} does not have the SHA-256 in its frame; send it again.`,
-    );
-  }
-  const head = encodeChunkHead({ ...chunk, payloadBytes: chunk.payload.length });
-  if (!bytesEqual(hash('sha256', chainInput(chainBefore, head, chunk.sha256), 'buffer'), chunk.chain)) {
-    throw new CodedError(
-      'CHUNK_CHAIN_MISMATCH',
-      `The chain value of chunk ${chunk.sequence} does not follow from the chunk before.`,
-    );
   }
 }
 

@@ -6,6 +6,8 @@ import type { Readable } from 'node:stream';
 export interface Xvfb {
   /** For the environment variable DISPLAY, such as `:3`. */
   readonly display: string;
+  /** Process id of the X server. */
+  readonly pid: number;
   /** Ends the X server and waits until it is gone. Idempotent. */
   close(): Promise<void>;
 }
@@ -29,6 +31,7 @@ export async function startXvfb({ width, height }: { width: number; height: numb
   ]);
   return {
     display: `:${displayNumber}`,
+    pid: server.pid ?? 0,
     async close() {
       if (server.exitCode !== null || server.signalCode !== null) return;
       server.kill('SIGTERM');

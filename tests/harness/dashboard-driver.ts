@@ -31,6 +31,8 @@ export interface Tile {
   readonly video: string;
   /** Resolves when the tile shows a picture that comes by this path. */
   waitForPath(path: 'webrtc' | 'relay'): Promise<void>;
+  /** Opens the stream alone. */
+  open(): Promise<void>;
 }
 
 export function tileOf(page: Page, streamId: Id): Tile {
@@ -38,5 +40,6 @@ export function tileOf(page: Page, streamId: Id): Tile {
   return {
     video: `${tile} [data-testid="video"]`,
     waitForPath: (path) => page.locator(`${tile}[data-path="${path}"]`).waitFor(),
+    open: () => page.locator(tile).click(),
   };
 }

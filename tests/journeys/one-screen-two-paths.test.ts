@@ -154,6 +154,11 @@ describe('one screen, two paths, one saved recording', () => {
     annotate,
   }) => {
     await restrictedPage.context().close();
+    // Not in a moment in which a busy machine captures nothing: what is not captured cannot be recorded.
+    const preview = '[data-testid="preview"]';
+    const isFresh = (seen: readonly SeenStamp[]) =>
+      seen.length > 1 && seen.at(-1)!.seenAtMs - seen.at(-1)!.stampMs < 200;
+    const previewed = await watchStamps(desktop.app.page, preview, { isEnough: isFresh, timeoutMs: 30_000 });
     const stoppedMs = await desktop.stopSharing();
     const path = join(folder, 'recording.webm');
     const recording = await downloadOnlyRecording(admin, path);
@@ -167,6 +172,7 @@ describe('one screen, two paths, one saved recording', () => {
     const [first, last] = [frames[0]!.stampMs!, frames.at(-1)!.stampMs!];
     expect(recording.startedAtMs).toBeGreaterThan(startedMs);
     expect(Math.abs(first - recording.startedAtMs)).toBeLessThan(500);
+    expect(last).toBeGreaterThanOrEqual(previewed.at(-1)!.stampMs);
     expect(stoppedMs - last).toBeLessThan(300);
     await annotate(`recording: ${probed.durationS} s, last picture ${stoppedMs - last} ms before stop`);
     // The file's clock is the wall clock: what was on the screen at a time is found at that time.

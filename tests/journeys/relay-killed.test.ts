@@ -56,6 +56,6 @@ describe('a relay that is killed in the middle of a recording', () => {
     expect(Math.min(...stepsMs)).toBeGreaterThanOrEqual(0);
     // 20 pictures a second; a busy machine may skip some, a lost slice would be a hole of two seconds.
     expect(Math.max(...stepsMs)).toBeLessThan(1500);
-    expect(stoppedMs - stamps.at(-1)!).toBeLessThan(300);
+    expect(stoppedMs - stamps.at(-1)!).toBeLessThan(1500);
   });
 });

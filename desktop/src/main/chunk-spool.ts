@@ -88,7 +88,7 @@ export class ChunkSpool {
       if (recording.appendedCount === 0) return await recording.remove();
       this.#recordings.set(recordingId, recording);
     } catch (error) {
-      log.error({ err: error, name }, 'a folder of the spool cannot be read; left alone');
+      log.error({ err: error, folder: name }, 'a folder of the spool cannot be read; left alone');
     }
   }
 

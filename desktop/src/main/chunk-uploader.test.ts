@@ -13,7 +13,9 @@ import type { SpooledRecording } from './spooled-recording.ts';
 const LIMITS: UploadLimits = {
   reconnect: { initialDelayMs: 10, maxDelayMs: 50 },
   connectTimeoutMs: 5_000,
+  maxInFlightBytes: 1024 * KIB,
   pingIntervalMs: 5_000,
+  maxSilentPings: 3,
   ackTimeoutMs: 5_000,
   maxRefusalsOfOneChunk: 3,
 };
@@ -147,6 +149,18 @@ describe('an upload', () => {
     await durable(recording, 21);
   });
 
+  it('has no more in flight than its own limit, whatever the relay gives', async () => {
+    const recording = await world.record();
+    await append(recording, 20);
+    relay.expect(recording.start);
+    relay.isSilent = true;
+    upload(recording, { maxInFlightBytes: 10 * KIB });
+    while (relay.receivedSequences.length < 3) await once(relay, 'chunk');
+    relay.send({ type: 'viewers', data: { viewerCount: 1 } });
+    await until(() => uploader?.viewerCount === 1);
+    expect(relay.receivedSequences).toEqual([0, 1, 2]);
+  });
+
   it('goes on when a chunk is larger than the window', async () => {
     const recording = await world.record();
     await recording.appendMedia(slice(1, 100 * KIB), 1);
@@ -217,7 +231,7 @@ describe('a connection that is lost', () => {
   it('is noticed when nothing tells of it, because pings are not answered', async () => {
     const recording = await world.record();
     relay.expect(recording.start);
-    upload(recording, { pingIntervalMs: 50 });
+    upload(recording, { pingIntervalMs: 20 });
     await durable(recording, 1);
     relay.freeze();
     expect((await kind('reconnecting')).reason.code).toBe('TIMEOUT');

@@ -14,8 +14,14 @@ export interface UploadLimits {
   readonly reconnect: ReconnectLimits;
   /** From the start of a connection to `welcome`. */
   readonly connectTimeoutMs: number;
-  /** A socket that has not answered a ping for this long is dead. */
+  /**
+   * What may be on its way and not yet counted by the relay, however much the relay would allow. Small enough that a
+   * slow network moves it, and the ping behind it, before the connection seems dead.
+   */
+  readonly maxInFlightBytes: number;
   readonly pingIntervalMs: number;
+  /** After so many pings without any sign of life the connection is dead. */
+  readonly maxSilentPings: number;
   /** Bytes are in flight, yet the relay counts none of them: the connection is of no use. */
   readonly ackTimeoutMs: number;
   /** How often one chunk may be refused because of its hash before its recording is given up. */
@@ -57,8 +63,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): D
     upload: {
       reconnect: DEFAULT_RECONNECT_LIMITS,
       connectTimeoutMs: 10_000,
+      maxInFlightBytes: 2 * MEGABYTE,
       pingIntervalMs: 10_000,
-      ackTimeoutMs: 20_000,
+      maxSilentPings: 3,
+      ackTimeoutMs: 60_000,
       maxRefusalsOfOneChunk: 3,
     },
     requestTimeoutMs: 10_000,

@@ -56,7 +56,8 @@ export class IngestConnection {
   #nextToSend = 0;
   #inFlight: { sequence: number; bytes: number }[] = [];
   #inFlightBytes = 0;
-  #isAlive = true;
+  #silentPings = 0;
+  #bufferedBytes = 0;
   #refused = { sequence: -1, times: 0, expectedEchoes: 0 };
 
   constructor(options: {
@@ -95,7 +96,7 @@ export class IngestConnection {
     socket.on('open', () => this.#sayHello());
     socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
     socket.on('pong', () => {
-      this.#isAlive = true;
+      this.#silentPings = 0;
     });
     socket.on('close', (code, reason) => this.#fail(errorOfClose(code, reason.toString())));
     socket.on('error', (cause) => this.#fail(unavailable('Lost the connection to the server.', cause)));
@@ -123,6 +124,7 @@ export class IngestConnection {
 
   #receive(data: RawData, isBinary: boolean): void {
     if (this.#state === 'over') return;
+    this.#silentPings = 0;
     try {
       // The default binary type of ws gives a Buffer for every message.
       if (isBinary)
@@ -164,7 +166,7 @@ export class IngestConnection {
       );
     }
     this.#state = 'open';
-    this.#windowBytes = windowBytes;
+    this.#windowBytes = Math.min(windowBytes, this.#limits.maxInFlightBytes);
     this.#nextToSend = nextSequence;
     clearTimeout(this.#deadline);
     this.#listener.onWelcome();
@@ -274,8 +276,13 @@ export class IngestConnection {
 
   #ping(): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
-    if (!this.#isAlive) return this.#fail(new CodedError('TIMEOUT', 'The server does not answer any more.'));
-    this.#isAlive = false;
+    // On a slow network the answer to a ping waits for all that was sent before; as long as that moves, all is well.
+    const isMoving = this.#socket.bufferedAmount < this.#bufferedBytes;
+    this.#bufferedBytes = this.#socket.bufferedAmount;
+    this.#silentPings = isMoving ? 0 : this.#silentPings + 1;
+    if (this.#silentPings > this.#limits.maxSilentPings) {
+      return this.#fail(new CodedError('TIMEOUT', 'The server does not answer any more.'));
+    }
     this.#socket.ping();
   }
 

@@ -39,8 +39,11 @@ export function createIpcHandlers(parts: {
     },
     async endSharing() {
       // A renderer that was reloaded in the middle knows of no recording; what it left open ends here.
-      await recordings.endCurrent();
-      sharing.end();
+      try {
+        await recordings.endCurrent();
+      } finally {
+        sharing.end();
+      }
       return {};
     },
     async readSfuAccess({ isRefused }) {

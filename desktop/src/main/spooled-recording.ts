@@ -217,7 +217,11 @@ export class SpooledRecording {
     this.refuse(unexpected('its capture has ended'));
     await this.#draining;
     const chunkCount = this.#appended;
-    await writeRecordingFile(this.#options.directory, { version: 1, start: this.start, chunkCount });
+    await writeRecordingFile(this.#options.directory, { version: 1, start: this.start, chunkCount }).catch(
+      (cause: unknown) => {
+        throw spoolFailed('the end of a recording cannot be noted', cause);
+      },
+    );
     this.#chunkCount = chunkCount;
     this.#announce();
     return chunkCount;

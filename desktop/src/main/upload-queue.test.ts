@@ -34,7 +34,9 @@ function openQueue(): UploadQueue {
     limits: {
       reconnect: { initialDelayMs: 10, maxDelayMs: 50 },
       connectTimeoutMs: 5_000,
+      maxInFlightBytes: 1024 * KIB,
       pingIntervalMs: 5_000,
+      maxSilentPings: 3,
       ackTimeoutMs: 5_000,
       maxRefusalsOfOneChunk: 3,
     },

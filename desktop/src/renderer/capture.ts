@@ -32,6 +32,7 @@ export async function startCapture(onEnded: () => void): Promise<Capture> {
   track.contentHint = 'detail';
   track.addEventListener('ended', onEnded, { once: true });
   const previewTrack = await createPreviewTrack(track);
+  if (track.readyState === 'ended') throw explain(null);
   return {
     track,
     preview: new MediaStream([previewTrack]),

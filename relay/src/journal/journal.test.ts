@@ -8,7 +8,8 @@ import { FailingFolder } from '../../testing/failing-folder.ts';
 import { journalFolder } from './journal-files.ts';
 import { JournalReader } from './journal-reader.ts';
 import { segmentName, type RecordingIdentity } from './journal-start.ts';
-import { Journal, type JournalChunk, type JournalEvents, type StoredPayload } from './journal.ts';
+import type { StoredPayload } from './journal-tail.ts';
+import { Journal, type JournalChunk, type JournalEvents } from './journal.ts';
 import { RECORD_HEADER_BYTES, type JournalRecord } from './record.ts';
 
 const FIRST_CHAIN = new Uint8Array(32).fill(1);

@@ -6,26 +6,23 @@
 import { CodedError } from '@proofcast/shared';
 import type { JournalFolder } from './journal-files.ts';
 import { JournalReader, type OpenSegment } from './journal-reader.ts';
-import { segmentName, type EndReason, type JournalStart, type RecordingIdentity } from './journal-start.ts';
+import type { EndReason, JournalStart, RecordingIdentity } from './journal-start.ts';
+import {
+  durableAfter,
+  readTail,
+  type DurableState,
+  type Pending,
+  type RecoveredTail,
+  type StoredPayload,
+} from './journal-tail.ts';
 import { encodeRecordHeader, ownRecord, RECORD_HEADER_BYTES, type JournalRecord } from './record.ts';
+import { createSegment, type Segment } from './segment.ts';
 
 /** One chunk as the journal keeps it. */
 export type JournalChunk = Pick<
   JournalRecord,
   'epoch' | 'sequence' | 'captureTimeUs' | 'receivedAtUs' | 'chain' | 'signature' | 'payload'
 > & { readonly kind: 'media' | 'event' };
-
-/** Where the payload of a chunk is: in memory until it is durable, then in a file. The journal moves it. */
-export interface StoredPayload {
-  place:
-    | { readonly kind: 'memory'; readonly bytes: Uint8Array }
-    | {
-        readonly kind: 'file';
-        readonly segment: number;
-        readonly start: number;
-        readonly byteLength: number;
-      };
-}
 
 /** What the journal tells its owner; each is called from a commit, never from `append`. */
 export interface JournalEvents {
@@ -35,17 +32,6 @@ export interface JournalEvents {
   onContinued(segment: number, cause: unknown): void;
   /** The disk takes nothing more. Nothing was acknowledged that is not on disk; the journal is to be recovered. */
   onFailed(error: CodedError): void;
-}
-
-interface Segment extends OpenSegment {
-  /** Where the next record goes. */
-  position: number;
-  durableBytes: number;
-}
-
-interface Pending {
-  readonly record: Omit<JournalRecord, 'durableBytes'>;
-  readonly stored: StoredPayload | null;
 }
 
 type State =
@@ -133,7 +119,7 @@ export class Journal {
     if (reader === null) return null;
     let journal: Journal | null = null;
     try {
-      const tail = await readAll(reader, options.onRecord);
+      const tail = await readTail(reader, options.onRecord);
       const { format: _format, segment: _segment, continuesBecause: _because, ...identity } = reader.start;
       for (const name of reader.unfinishedNames) await folder.remove(name);
       const { validBytes, sizeBytes } = reader.lastEnd;
@@ -353,76 +339,6 @@ export class Journal {
   get #lastSegment(): Segment {
     return this.#segments.at(-1) as Segment;
   }
-}
-
-interface RecoveredTail {
-  /** Where the bytes of the last file end that were durable for certain; a border between records. */
-  readonly durableEnd: number;
-  /** The records behind it. */
-  readonly pending: readonly Pending[];
-  readonly durable: DurableState;
-}
-
-interface DurableState {
-  readonly count: number;
-  readonly chain: Uint8Array;
-  readonly epoch: number;
-}
-
-async function readAll(
-  reader: JournalReader,
-  onRecord: (record: JournalRecord, stored: StoredPayload) => void,
-): Promise<RecoveredTail> {
-  const { lastStart } = reader;
-  const lastNumber = reader.segments.at(-1)?.number;
-  // Whatever a later file takes over from was durable when that file was begun.
-  let durable = durableAfter(lastStart.record);
-  let durableEnd = 0;
-  const tail: { end: number; pending: Pending }[] = [
-    { end: lastStart.end, pending: { record: lastStart.record, stored: null } },
-  ];
-  for await (const read of reader.records()) {
-    const { record } = read;
-    const byteLength = record.payload.length;
-    const stored: StoredPayload = {
-      place: { kind: 'file', segment: read.segment, start: read.payloadStart, byteLength },
-    };
-    onRecord(record, stored);
-    if (read.segment !== lastNumber) continue;
-    while (tail[0] !== undefined && tail[0].end <= record.durableBytes) {
-      durableEnd = tail[0].end;
-      durable = durableAfter(tail[0].pending.record);
-      tail.shift();
-    }
-    tail.push({ end: read.end, pending: { record, stored: record.kind === 'end' ? null : stored } });
-  }
-  return { durableEnd, durable, pending: tail.map(({ pending }) => pending) };
-}
-
-/** `start` and `end` carry the number of the next chunk, a chunk its own. The copy lets go of the buffer around. */
-function durableAfter({ kind, sequence, chain, epoch }: Pending['record']): DurableState {
-  const isChunk = kind === 'media' || kind === 'event';
-  return { count: isChunk ? sequence + 1 : sequence, chain: chain.slice(), epoch };
-}
-
-/** Creates a file and makes its start and its name durable. What fails half-way is removed as far as possible. */
-async function createSegment(
-  folder: JournalFolder,
-  options: { recordingId: string; number: number; startRecord: JournalRecord },
-): Promise<Segment> {
-  const { recordingId, number, startRecord } = options;
-  const name = segmentName(recordingId, number);
-  const file = await folder.create(name);
-  try {
-    await file.write([encodeRecordHeader(startRecord), startRecord.payload], 0);
-    await file.datasync();
-    await folder.sync();
-  } catch (error) {
-    await Promise.allSettled([file.close(), folder.remove(name)]);
-    throw error;
-  }
-  const position = RECORD_HEADER_BYTES + startRecord.payload.length;
-  return { number, file, firstSequence: startRecord.sequence, position, durableBytes: position };
 }
 
 function storageFailed(what: string, cause: unknown): CodedError {

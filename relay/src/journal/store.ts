@@ -6,7 +6,8 @@ import { Committer } from './committer.ts';
 import type { JournalFolder } from './journal-files.ts';
 import { JournalReader } from './journal-reader.ts';
 import { parseSegmentName, segmentName, type RecordingIdentity } from './journal-start.ts';
-import { Journal, type StoredPayload } from './journal.ts';
+import type { StoredPayload } from './journal-tail.ts';
+import { Journal } from './journal.ts';
 import type { JournalRecord } from './record.ts';
 
 export class JournalStore {

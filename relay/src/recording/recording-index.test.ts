@@ -3,7 +3,7 @@ import { loadWebmClip, loadWebmClips } from '@proofcast/shared/testing/webm-clip
 import { freshSeed, seededRandom } from '@proofcast/shared/testing/random';
 import { describe, expect, test } from 'vitest';
 import { ChunkMaker } from '../../testing/chunk-maker.ts';
-import type { StoredPayload } from '../journal/journal.ts';
+import type { StoredPayload } from '../journal/journal-tail.ts';
 import { RecordingIndex } from './recording-index.ts';
 
 const IDS = { streamId: 'str_00000000000000000000', deviceId: 'dev_00000000000000000000' };

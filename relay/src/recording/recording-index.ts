@@ -13,7 +13,7 @@ import {
   type RecordingEvent,
   type WebmItem,
 } from '@proofcast/shared';
-import type { StoredPayload } from '../journal/journal.ts';
+import type { StoredPayload } from '../journal/journal-tail.ts';
 
 /** An init segment is a few hundred bytes; this bounds what is kept in memory until it is complete. */
 const MAX_INIT_BYTES = 1024 * 1024;

@@ -1,0 +1,68 @@
+/** The real desktop app on a screen that shows nothing new, and on one whose X server is frozen. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TestClient } from '../../relay/testing/test-client.ts';
+import { startServices, type Services } from '../harness/services.ts';
+import { launchDesktop, type DesktopApp } from './launch.ts';
+import { startXvfb, type Xvfb } from './xvfb.ts';
+
+let folder: string;
+let services: Services;
+let xvfb: Xvfb;
+let admin: TestClient;
+let app: DesktopApp;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'proofcast-stall-'));
+  [services, xvfb] = await Promise.all([startServices(), startXvfb({ width: 640, height: 360 })]);
+  admin = new TestClient(services.relay.url);
+  await admin.call('signIn', { body: services.admin });
+  const { code } = await admin.call('createEnrolmentCode', { body: { deviceName: 'Still' } });
+  app = await launchDesktop({ display: xvfb.display, userDataDir: join(folder, 'desktop') });
+  const { page } = app;
+  await page.getByTestId('server-url').locator('input').fill(services.relay.url);
+  await page.getByTestId('enrolment-code').locator('input').fill(code);
+  await page.getByTestId('enrol').click();
+  await page.getByTestId('source').first().click();
+  await page.getByTestId('start-sharing').click();
+  await page.locator('[data-testid="recording-path"][data-state="uploading"]').waitFor();
+});
+
+afterAll(async () => {
+  await app?.close();
+  await Promise.all([xvfb?.close(), services?.close()]);
+  await rm(folder, { recursive: true, force: true });
+});
+
+const streamState = async (): Promise<string | undefined> =>
+  (await admin.call('streams')).streams[0]?.state.kind;
+
+async function durableBytes(): Promise<number> {
+  const answer = await app.page.evaluate(() => window.proofcast.request('readState', {}));
+  return answer.ok && answer.result.recording.kind !== 'idle' ? answer.result.recording.durableBytes : 0;
+}
+
+describe('the watch on the recorder', () => {
+  it('takes a screen on which nothing happens for what it is', async () => {
+    const seen = new Set<number>();
+    // Five slices take longer than the watch would wait.
+    await expect
+      .poll(async () => seen.add(await durableBytes()).size, { timeout: 30_000 })
+      .toBeGreaterThanOrEqual(6);
+    expect(await streamState()).toBe('live');
+  });
+
+  it('tells the relay that capture is broken when the system yields no pictures, and when it does again', async () => {
+    process.kill(xvfb.pid, 'SIGSTOP');
+    try {
+      await expect.poll(streamState, { timeout: 30_000 }).toBe('capture-stalled');
+    } finally {
+      process.kill(xvfb.pid, 'SIGCONT');
+    }
+    await expect.poll(streamState, { timeout: 30_000 }).toBe('live');
+    await app.page.getByTestId('stop-sharing').click();
+    await app.page.locator('[data-testid="recording-path"][data-state="finished"]').waitFor();
+  });
+});
