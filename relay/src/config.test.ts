@@ -8,7 +8,7 @@ describe('readConfig', () => {
     expect(config).toMatchObject({
       host: '127.0.0.1',
       port: 8080,
-      companyName: 'Proofcast',
+      companyName: 'My company',
       adminEmail: 'admin@proofcast.local',
       adminPassword: null,
       sfuUrl: null,

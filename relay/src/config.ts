@@ -108,7 +108,7 @@ export function readConfig(env: Environment): RelayConfig {
     port: reader.integer('RELAY_PORT', { default: 8080, min: 0, max: 65_535 }),
     dataDir: resolve(reader.text('DATA_DIR', './data')),
     dashboardDir: resolve(reader.text('DASHBOARD_DIR', resolve(import.meta.dirname, '../../dashboard/dist'))),
-    companyName: reader.text('COMPANY_NAME', 'Proofcast', { maxLength: 120 }),
+    companyName: reader.text('COMPANY_NAME', 'My company', { maxLength: 120 }),
     adminEmail: readAdminEmail(reader),
     adminPassword: readAdminPassword(reader),
     sfuUrl: readSfuUrl(reader),

@@ -101,7 +101,6 @@ export const ERRORS = {
   // Media
   MEDIA_UNSUPPORTED: define(400, 4400, false, 'The peer asks for a codec or media kind that is not offered.'),
   TRANSPORT_NOT_FOUND: define(404, 4404, false, 'No transport with this id belongs to the connection.'),
-  PRODUCER_NOT_FOUND: define(404, 4404, false, 'No producer with this id belongs to the connection.'),
   CONSUMER_NOT_FOUND: define(404, 4404, false, 'No consumer with this id belongs to the connection.'),
   WORKER_DIED: define(503, 4503, true, 'The media worker of the stream died; rebuild the transports.'),
   VIEWER_TOO_SLOW: define(408, 4408, true, 'The viewer did not take its data for longer than is allowed.'),

@@ -22,7 +22,7 @@ const MIN_BYTES_PER_ITEM = 3;
 
 describe.each(SEEDS)('seed: %s (%i)', (_name, seed) => {
   test.each(clips)(
-    '$name: however it is cut, the same items come, each with the byte that makes it known',
+    '[W1] $name: however it is cut, the same items come, each with the byte that makes it known',
     (clip) => {
       const random = seededRandom(seed);
       const byByte = scanPieces(cutEvery(clip.bytes, 1));
@@ -39,7 +39,7 @@ describe.each(SEEDS)('seed: %s (%i)', (_name, seed) => {
   );
 
   test.each(clips)(
-    '$name: damaged, it ends with items or a coded error, the same however it is cut',
+    '[W3] $name: damaged, it ends with items or a coded error, the same however it is cut',
     (clip) => {
       const random = seededRandom(seed);
       for (let i = 0; i < DAMAGES_PER_CLIP; i++) {
@@ -54,7 +54,7 @@ describe.each(SEEDS)('seed: %s (%i)', (_name, seed) => {
     },
   );
 
-  test('noise ends with a coded error', () => {
+  test('[W3] noise ends with a coded error', () => {
     const random = seededRandom(seed);
     for (let i = 0; i < 2000; i++) {
       const { items, failure } = scanPieces([random.bytes(random.integer(1, 500))]);
@@ -64,7 +64,7 @@ describe.each(SEEDS)('seed: %s (%i)', (_name, seed) => {
   });
 });
 
-test('an endless element costs no memory: payload is counted, not kept', () => {
+test('[W3] an endless element costs no memory: payload is counted, not kept', () => {
   const [clip] = clips;
   if (clip === undefined) throw new Error('There is no clip.');
   const scanner = new WebmScanner({ limits: { maxPassedElementBytes: Number.MAX_SAFE_INTEGER } });

@@ -55,7 +55,7 @@ async function look(page: Page, name: string): Promise<void> {
     for (const [width, viewport] of Object.entries({ wide: WIDE, narrow: NARROW })) {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
       await page.setViewportSize(viewport);
-      await page.evaluate(() => document.fonts.ready.then(() => new Promise(requestAnimationFrame)));
+      await page.evaluate(settle);
       await page.screenshot({ path: join(SHOTS, `${name}-${colorScheme}-${width}.png`) });
       expect(await serious(page), `${name}, ${colorScheme}, ${width}`).toEqual([]);
       const overflowPx = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
@@ -63,6 +63,16 @@ async function look(page: Page, name: string): Promise<void> {
     }
   }
   await page.setViewportSize(WIDE);
+}
+
+/** Runs in the page: resolves when fonts are there and the change of theme and size has come to its end. */
+async function settle(): Promise<void> {
+  await document.fonts.ready;
+  await new Promise(requestAnimationFrame);
+  const ending = document
+    .getAnimations()
+    .filter(({ effect }) => effect?.getComputedTiming().endTime !== Infinity);
+  await Promise.allSettled(ending.map(({ finished }) => finished));
 }
 
 /** Rules of axe with serious or critical findings, each with the first place. */

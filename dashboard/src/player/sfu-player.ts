@@ -138,7 +138,7 @@ export class SfuPlayer implements VideoPath {
 
   #endConsumer(consumerId: string): void {
     if (this.#consumer?.id !== consumerId) return;
-    this.#lose(new CodedError('STREAM_OFFLINE', 'The desktop has stopped sending its picture by WebRTC.'));
+    this.#lose(new CodedError('STREAM_OFFLINE', 'The device has stopped sending its picture by WebRTC.'));
   }
 
   /** Runs one step; what it throws ends this path. */

@@ -32,7 +32,7 @@ export const PATH_LABELS: Readonly<Record<PathName, string>> = { webrtc: 'WebRTC
 export function pathHint(path: PathName, delay: Delay | null): string {
   if (path === 'webrtc') {
     const measured = delay
-      ? ` ${formatDelay(delay.ms)} of it were measured between the media server and this screen; the way from the desktop comes on top.`
+      ? ` ${formatDelay(delay.ms)} of it were measured between the media server and this screen; the way from the device comes on top.`
       : '';
     return `Shown by WebRTC, the quickest path.${measured}`;
   }
@@ -88,7 +88,7 @@ function idleText(stream: StreamState, nowMs: number): PictureText {
     ? {
         isBusy: false,
         title: 'Not shared yet',
-        detail: 'This desktop has never shared its screen.',
+        detail: 'This device has never shared its screen.',
         reasons: [],
       }
     : {
