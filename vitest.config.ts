@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** Folders whose tests need a process, a browser or a screen; they run one file at a time. */
+/** Tests that need a browser or a screen. They run last and one file at a time, so that they have the machine to themselves. */
 const JOURNEYS = ['tests/journeys/**/*.test.ts', '**/*.browser.test.ts'];
 
 export default defineConfig({
@@ -9,6 +9,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          sequence: { groupOrder: 0 },
           include: ['{shared,sfu,relay,desktop,dashboard,scripts}/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/dist/**', ...JOURNEYS],
           testTimeout: 30_000,
@@ -18,6 +19,8 @@ export default defineConfig({
       {
         test: {
           name: 'system',
+          exclude: ['**/node_modules/**', ...JOURNEYS],
+          sequence: { groupOrder: 1 },
           include: ['tests/{bench,contract,electron-stand-in,fuzz,harness,media,repository}/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -26,6 +29,7 @@ export default defineConfig({
       {
         test: {
           name: 'journeys',
+          sequence: { groupOrder: 2 },
           include: JOURNEYS,
           exclude: ['**/node_modules/**', '**/dist/**'],
           testTimeout: 180_000,

@@ -139,13 +139,6 @@ export const IPC_REQUESTS = {
     params: Type.Object({ recordingId: RecordingId, captureTimeUs: Count, bytes: Bytes }),
     result: Nothing,
   },
-  appendEvent: {
-    params: Type.Object({
-      recordingId: RecordingId,
-      type: Type.Union([Type.Literal('capture-stalled'), Type.Literal('capture-resumed')]),
-    }),
-    result: Nothing,
-  },
   /** No slice follows. Answers when that is on the disk; uploading goes on. */
   endRecording: {
     params: Type.Object({ recordingId: RecordingId }),

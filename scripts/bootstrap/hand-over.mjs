@@ -63,7 +63,7 @@ function terminalSendsToAll(signal) {
 
     return group === foregroundGroup;
   } catch {
-    return Boolean(process.stdin.isTTY);
+    return process.stdin.isTTY;
   }
 }
 

@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Locator } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Recording } from '../../shared/src/index.ts';
 import { startService } from '../../scripts/service-process.ts';
 import { TestClient } from '../../relay/testing/test-client.ts';
@@ -175,6 +175,7 @@ describe('a new device', () => {
     await expect.poll(() => app.dialogs).toEqual(['Your screen is being shared.']);
     await path('recording', 'uploading');
     expect(await byTestId('stop-sharing').isVisible()).toBe(true);
+    await firstSliceIsDurable();
   });
 
   it('stops, uploads the last chunk and ends when it is closed for good', async () => {
@@ -187,11 +188,11 @@ describe('a new device', () => {
 });
 
 describe('an enrolled device', () => {
-  beforeEach(async () => {
+  beforeAll(async () => {
     app = await launch();
     await byTestId('source').first().waitFor();
   });
-  afterEach(() => app.close());
+  afterAll(() => app.close());
 
   it('records while the SFU is away, and is live when it is back', async () => {
     await services.sfu.kill();

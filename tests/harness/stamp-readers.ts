@@ -86,10 +86,8 @@ export async function readFileFrames(path: string): Promise<FileFrame[]> {
 }
 
 async function readFrameTimes(path: string): Promise<number[]> {
-  const listing = await run('ffprobe', [
-    ...['-v', 'error', '-select_streams', 'v:0'],
-    ...['-show_entries', 'frame=pts_time', '-of', 'csv=p=0', path],
-  ]);
+  const wanted = ['-select_streams', 'v:0', '-show_entries', 'frame=pts_time', '-of', 'csv=p=0'];
+  const listing = await run('ffprobe', ['-v', 'error', ...wanted, path]);
   const lines = listing.toString().trim().split('\n');
   return lines.map((line) => Math.round(Number.parseFloat(line) * 1000));
 }

@@ -34,6 +34,8 @@ export interface DesktopConfig {
   readonly upload: UploadLimits;
   /** Timeout of one HTTP request to the relay. */
   readonly requestTimeoutMs: number;
+  /** Capture that delivers nothing for this long has stalled: even a still screen yields a slice every two seconds. */
+  readonly stallAfterMs: number;
   readonly thumbnail: { readonly width: number; readonly height: number };
   /** How long quitting waits for the last chunks to be acknowledged; what is left stays in the spool. */
   readonly quitTimeoutMs: number;
@@ -70,6 +72,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): D
       maxRefusalsOfOneChunk: 3,
     },
     requestTimeoutMs: 10_000,
+    stallAfterMs: 7_000,
     thumbnail: { width: 320, height: 180 },
     quitTimeoutMs: 10_000,
   };

@@ -69,7 +69,7 @@ export async function openDesktop(options: {
     remove: (recording) => spool.remove(recording).finally(announce),
     onChanged: announce,
   });
-  const recordings = new Recordings(spool, queue);
+  const recordings = new Recordings(spool, queue, config.stallAfterMs);
   const sharing = new Sharing();
   const readState = (): DesktopState => ({
     enrolment: identity.describe(),

@@ -63,10 +63,6 @@ export function createIpcHandlers(parts: {
       await recordings.appendMedia(recordingId, bytes, captureTimeUs);
       return {};
     },
-    async appendEvent({ recordingId, type }) {
-      await recordings.appendEvent(recordingId, { type, data: {} });
-      return {};
-    },
     async endRecording({ recordingId }) {
       return { chunkCount: await recordings.end(recordingId) };
     },

@@ -30,7 +30,6 @@ const RIGHT: Record<IpcRequestName, object> = {
   beginRecording: {},
   beginEpoch: { recordingId, start: epochStart },
   appendSlice: { recordingId, captureTimeUs: 1, bytes: Uint8Array.of(1) },
-  appendEvent: { recordingId, type: 'capture-stalled' },
   endRecording: { recordingId },
 };
 const names = Object.keys(IPC_REQUESTS) as IpcRequestName[];
@@ -126,7 +125,6 @@ describe('parameters', () => {
     ['appendSlice', { ...RIGHT.appendSlice, bytes: new Uint16Array(2) }],
     ['appendSlice', { ...RIGHT.appendSlice, captureTimeUs: -1 }],
     ['appendSlice', { ...RIGHT.appendSlice, recordingId: '../../etc/passwd' }],
-    ['appendEvent', { ...RIGHT.appendEvent, type: 'epoch-started' }],
     ['beginEpoch', { recordingId, start: { ...epochStart, mimeType: 'text/html' } }],
     ['beginSharing', { sourceId: '' }],
     ['enrol', { serverUrl: 'x'.repeat(3000), code: 'ABCD' }],

@@ -1,6 +1,7 @@
 /** The recordings of this device: the running one, which the renderer feeds, and those that still have to leave. */
-import { CodedError, createId, type EpochStart, type Id, type RecordingEvent } from '@proofcast/shared';
+import { CodedError, createId, type EpochStart, type Id } from '@proofcast/shared';
 import type { DesktopState, RecordingPath } from '../ipc.ts';
+import { CaptureWatch } from './capture-watch.ts';
 import type { ChunkSpool } from './chunk-spool.ts';
 import type { SpooledRecording } from './spooled-recording.ts';
 import type { UploadQueue } from './upload-queue.ts';
@@ -8,13 +9,16 @@ import type { UploadQueue } from './upload-queue.ts';
 export class Recordings {
   readonly #spool: ChunkSpool;
   readonly #queue: UploadQueue;
+  readonly #stallAfterMs: number;
   /** The running recording, or the last one of this run. */
   #current: SpooledRecording | undefined;
+  #watch: CaptureWatch | undefined;
 
   /** Begins to upload what earlier runs have left in the spool. */
-  constructor(spool: ChunkSpool, queue: UploadQueue) {
+  constructor(spool: ChunkSpool, queue: UploadQueue, stallAfterMs: number) {
     this.#spool = spool;
     this.#queue = queue;
+    this.#stallAfterMs = stallAfterMs;
     for (const recording of spool.recordings) queue.add(recording);
   }
 
@@ -23,31 +27,35 @@ export class Recordings {
     const { streamId, deviceId, serverUrl } = publisher;
     const recordingId = createId('recording');
     const startedAtUs = Date.now() * 1000;
-    await this.#current?.finish();
+    await this.endCurrent();
     this.#current = await this.#spool.create({ recordingId, streamId, deviceId, serverUrl, startedAtUs });
     this.#queue.add(this.#current);
     return recordingId;
   }
 
-  beginEpoch(recordingId: Id, start: EpochStart): Promise<void> {
-    return this.#running(recordingId).beginEpoch(start);
+  async beginEpoch(recordingId: Id, start: EpochStart): Promise<void> {
+    const recording = this.#running(recordingId);
+    await recording.beginEpoch(start);
+    this.#watch?.close();
+    this.#watch = new CaptureWatch(recording, this.#stallAfterMs);
   }
 
-  appendMedia(recordingId: Id, bytes: Uint8Array, captureTimeUs: number): Promise<void> {
-    return this.#running(recordingId).appendMedia(bytes, captureTimeUs);
-  }
-
-  appendEvent(recordingId: Id, event: Exclude<RecordingEvent, { type: 'epoch-started' }>): Promise<void> {
-    return this.#running(recordingId).appendEvent(event);
+  async appendMedia(recordingId: Id, bytes: Uint8Array, captureTimeUs: number): Promise<void> {
+    const recording = this.#running(recordingId);
+    this.#watch?.onMedia();
+    await recording.appendMedia(bytes, captureTimeUs);
   }
 
   /** Resolves with the number of chunks; uploading goes on. */
-  end(recordingId: Id): Promise<number> {
-    return this.#running(recordingId).finish();
+  async end(recordingId: Id): Promise<number> {
+    const recording = this.#running(recordingId);
+    this.#watch?.close();
+    return recording.finish();
   }
 
-  /** Ends the running recording, if any: the renderer is gone. */
+  /** Ends the running recording, if any: the page that fed it is gone. */
   async endCurrent(): Promise<void> {
+    this.#watch?.close();
     await this.#current?.finish();
   }
 

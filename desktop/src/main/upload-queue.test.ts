@@ -8,6 +8,9 @@ import { Recordings } from './recordings.ts';
 import type { SpooledRecording } from './spooled-recording.ts';
 import { UploadQueue } from './upload-queue.ts';
 
+/** Longer than any test takes. */
+const STALL_AFTER_MS = 60_000;
+
 let world: SpoolWorld;
 let relay: TestRelay;
 let queue: UploadQueue | undefined;
@@ -151,7 +154,7 @@ describe('the recordings of this device', () => {
   }
 
   it('have a running one that tells how far it is', async () => {
-    const recordings = new Recordings(world.spool, openQueue());
+    const recordings = new Recordings(world.spool, openQueue(), STALL_AFTER_MS);
     expect(recordings.path).toEqual({ kind: 'idle' });
     const recordingId = await recordings.begin(publisher);
     expectAtRelay(recordingId);
@@ -166,21 +169,21 @@ describe('the recordings of this device', () => {
   });
 
   it('take nothing for any other recording', async () => {
-    const recordings = new Recordings(world.spool, openQueue());
+    const recordings = new Recordings(world.spool, openQueue(), STALL_AFTER_MS);
     const recordingId = await recordings.begin(publisher);
-    expect(() => recordings.appendMedia(createId('recording'), new Uint8Array(1), 1)).toThrow(
-      'not the running',
-    );
+    const other = createId('recording');
+    await expect(recordings.appendMedia(other, new Uint8Array(1), 1)).rejects.toThrow('not the running');
+    await expect(recordings.beginEpoch(other, EPOCH)).rejects.toThrow('not the running');
     const next = await recordings.begin(publisher);
     expect(next).not.toBe(recordingId);
-    expect(() => recordings.end(recordingId)).toThrow('not the running');
+    await expect(recordings.end(recordingId)).rejects.toThrow('not the running');
   });
 
   it('of earlier runs are uploaded first, and counted until they are', async () => {
     const earlier = await leftover(10);
     relay.expect(earlier.start);
     relay.helloRefusal = new CodedError('STORAGE_FULL', 'The disk is full.');
-    const recordings = new Recordings(world.spool, openQueue());
+    const recordings = new Recordings(world.spool, openQueue(), STALL_AFTER_MS);
     const recordingId = await recordings.begin(publisher);
     expectAtRelay(recordingId);
     expect(recordings.path.kind).toBe('waiting');
@@ -193,13 +196,13 @@ describe('the recordings of this device', () => {
 
   it('that the relay refuses are counted with the reason', async () => {
     await leftover(10);
-    const recordings = new Recordings(world.spool, openQueue());
+    const recordings = new Recordings(world.spool, openQueue(), STALL_AFTER_MS);
     await until(() => recordings.leftovers.refusal !== null);
     expect(recordings.leftovers).toMatchObject({ count: 1, refusal: { code: 'RECORDING_NOT_FOUND' } });
   });
 
   it('end when the page that fed them is gone', async () => {
-    const recordings = new Recordings(world.spool, openQueue());
+    const recordings = new Recordings(world.spool, openQueue(), STALL_AFTER_MS);
     const recordingId = await recordings.begin(publisher);
     expectAtRelay(recordingId);
     await recordings.beginEpoch(recordingId, EPOCH);

@@ -10,7 +10,6 @@ import { timeOfNextPictureUs } from './next-picture.ts';
 export interface ChunkSink {
   beginEpoch(start: EpochStart): Promise<void>;
   appendSlice(bytes: Uint8Array, captureTimeUs: number): Promise<void>;
-  appendEvent(type: 'capture-stalled' | 'capture-resumed'): Promise<void>;
 }
 
 /** Chromium's option that TypeScript's DOM does not know (W3C MediaStream Recording, 2.3). */
@@ -22,13 +21,10 @@ export class ChunkRecorder {
   readonly #recorder: MediaRecorder;
   readonly #sink: ChunkSink;
   readonly #onFailed: (error: CodedError) => void;
-  readonly #watchdog: number;
   readonly #stopped: Promise<void>;
   #flushes: number | undefined;
   #deliveries: Promise<void> = Promise.resolve();
   #pendingBytes = 0;
-  #lastDataAtMs = performance.now();
-  #isStalled = false;
   #failure: CodedError | undefined;
 
   /** Starts to record. `onFailed` is called once, when nothing more can be recorded or delivered. */
@@ -62,7 +58,6 @@ export class ChunkRecorder {
       const startedAtUs = await timeOfNextPictureUs(track, this.#stopped);
       await sink.beginEpoch(this.#describe(track, sourceName, startedAtUs));
     });
-    this.#watchdog = window.setInterval(() => this.#watchOutput(), 1_000);
   }
 
   /** While somebody watches through the relay, slices come several times a second. */
@@ -94,8 +89,6 @@ export class ChunkRecorder {
 
   #take(data: Blob): void {
     if (data.size === 0 || this.#failure) return;
-    this.#lastDataAtMs = performance.now();
-    if (this.#isStalled) this.#setStalled(false);
     const captureTimeUs = nowUs();
     this.#pendingBytes += data.size;
     if (this.#pendingBytes > RECORDER.maxPendingBytes) {
@@ -131,24 +124,12 @@ export class ChunkRecorder {
   }
 
   #stopRecorder(): void {
-    window.clearInterval(this.#watchdog);
     this.setWatched(false);
     if (this.#recorder.state !== 'inactive') this.#recorder.stop();
   }
 
   #flush(): void {
     if (this.#recorder.state === 'recording') this.#recorder.requestData();
-  }
-
-  /** A track without frames stalls the recorder silently: its state goes on saying "recording". */
-  #watchOutput(): void {
-    const silentMs = performance.now() - this.#lastDataAtMs;
-    if (!this.#isStalled && silentMs > RECORDER.stallAfterMs) this.#setStalled(true);
-  }
-
-  #setStalled(isStalled: boolean): void {
-    this.#isStalled = isStalled;
-    this.#deliver(() => this.#sink.appendEvent(isStalled ? 'capture-stalled' : 'capture-resumed'));
   }
 }
 

@@ -20,8 +20,6 @@ export const RECORDER = {
   keyFrameIntervalMs: 2_000,
   /** While somebody watches through the relay. */
   watchedSliceMs: 250,
-  /** A recorder that is silent for this long has stalled: even a still screen yields a frame a second. */
-  stallAfterMs: 7_000,
   /** Slices that wait for the disk of this machine. */
   maxPendingBytes: 48 * 1024 * 1024,
 } as const;

@@ -50,6 +50,7 @@ describe('the words for the recording path', () => {
     ],
     [{ kind: 'finishing', ...progress }, 'busy', 'Finishing', '640 kB kept here'],
     [{ kind: 'finished', ...progress, chunkCount: 3 }, 'done', 'Finished', 'All 3.2 MB'],
+    [{ kind: 'finished', ...progress, chunkCount: 1 }, 'done', 'Finished', 'before there was a picture'],
     [{ kind: 'failed', ...progress, reason: reason.toBody() }, 'error', 'Not accepted', 'Cannot reach'],
   ])('%j', (path, mark, title, detail) => {
     const text = recordingText(path, null, NOW);

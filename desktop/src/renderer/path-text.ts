@@ -62,12 +62,14 @@ export function recordingText(path: RecordingPath, failure: CodedError | null, n
       };
     case 'finishing':
       return { mark: 'busy', title: 'Finishing', detail: backlogText(path) };
-    case 'finished':
-      return {
-        mark: 'done',
-        title: 'Finished',
-        detail: `All ${sizeText(path.durableBytes)} are safe on the server.`,
-      };
+    case 'finished': {
+      // The first chunk says that a recording begins; pictures are in those that follow.
+      const isEmpty = path.chunkCount <= 1;
+      const detail = isEmpty
+        ? 'It ended before there was a picture.'
+        : `All ${sizeText(path.durableBytes)} are safe on the server.`;
+      return { mark: 'done', title: 'Finished', detail };
+    }
     case 'failed':
       return { mark: 'error', title: 'Not accepted', detail: path.reason.message };
   }

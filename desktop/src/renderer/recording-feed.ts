@@ -61,7 +61,6 @@ export class RecordingFeed {
             await ask('appendSlice', { recordingId, captureTimeUs, bytes });
             this.#policy.reset();
           },
-          appendEvent: async (type) => void (await ask('appendEvent', { recordingId, type })),
         },
         onFailed: (error) => this.#onFailed(error),
       });

@@ -32,7 +32,7 @@ describe('enrolment', () => {
     expect(enrolled).toEqual({
       deviceId: expect.stringMatching(/^dev_/),
       deviceName: 'Desk 7',
-      companyName: 'Proofcast',
+      companyName: 'My company',
     });
     const { devices } = await admin.call('devices');
     expect(devices).toContainEqual({

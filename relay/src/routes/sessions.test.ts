@@ -20,7 +20,7 @@ describe('signing in', () => {
       email: ADMIN.email,
       name: 'Admin',
       role: 'admin',
-      company: { companyId: test.companyId, name: 'Proofcast' },
+      company: { companyId: test.companyId, name: 'My company' },
     });
     const [cookie] = response.headers.getSetCookie();
     expect(cookie).toMatch(
