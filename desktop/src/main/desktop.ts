@@ -1,5 +1,4 @@
 /** Wires the main process: what is opened here is closed here. */
-import { INGEST_PATH } from '@proofcast/shared';
 import { ipcMain, protocol, safeStorage, session } from 'electron';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
@@ -144,7 +143,7 @@ function ingestAccessFor(start: SpooledStart, identity: DeviceIdentity): IngestA
   return {
     async get() {
       const { tokens } = await access.get();
-      const url = new URL(tokens.ingest.path || INGEST_PATH, start.serverUrl);
+      const url = new URL(tokens.ingest.path, start.serverUrl);
       url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
       return { url: url.href, token: tokens.ingest.token };
     },

@@ -113,6 +113,17 @@ describe('an enrolment', () => {
     await expect(identity.enrol(api.url, api.code)).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
   });
 
+  it('is not made twice at the same time', async () => {
+    const identity = await open();
+    const [first, second] = await Promise.allSettled([
+      identity.enrol(api.url, api.code),
+      identity.enrol(api.url, api.code),
+    ]);
+    expect(first.status).toBe('fulfilled');
+    expect(second).toMatchObject({ status: 'rejected', reason: { code: 'MESSAGE_UNEXPECTED' } });
+    await identity.access.get();
+  });
+
   it('that is forgotten leaves no key, and nothing to publish with', async () => {
     const identity = await enrolled();
     await identity.forget();

@@ -21,6 +21,7 @@ interface Options {
 export class DeviceIdentity {
   readonly #options: Options;
   #access: PublishAccess | undefined;
+  #isEnrolling = false;
 
   private constructor(options: Options) {
     this.#options = options;
@@ -47,7 +48,7 @@ export class DeviceIdentity {
   /** Throws `MESSAGE_UNEXPECTED` when the device is not enrolled. */
   get access(): PublishAccess {
     if (this.#access) return this.#access;
-    throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot publish: this device is not enrolled.');
+    throw unexpected('Cannot publish: this device is not enrolled.');
   }
 
   describe(): Enrolment {
@@ -64,8 +65,7 @@ export class DeviceIdentity {
   async readPublisher(): Promise<{ serverUrl: string; deviceId: Id; streamId: Id }> {
     const { access, enrolment } = this;
     const streamId = enrolment?.streamId ?? (await access.get()).tokens.streamId;
-    if (enrolment === null)
-      throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot publish: this device is not enrolled.');
+    if (enrolment === null) throw unexpected('Cannot publish: this device is not enrolled.');
     return { serverUrl: enrolment.serverUrl, deviceId: enrolment.deviceId, streamId };
   }
 
@@ -74,9 +74,27 @@ export class DeviceIdentity {
    * none, `ENROLMENT_CODE_INVALID`, or `UNAVAILABLE`.
    */
   async enrol(serverUrlText: string, code: string): Promise<void> {
+    if (this.#access) throw unexpected('Cannot enrol: this device is enrolled already.');
+    // Two keys at once would leave one of them without its identity.
+    if (this.#isEnrolling) throw unexpected('Cannot enrol: an enrolment is under way.');
+    this.#isEnrolling = true;
+    try {
+      await this.#enrol(serverUrlText, code);
+    } finally {
+      this.#isEnrolling = false;
+    }
+  }
+
+  /** Forgets the enrolment and destroys the key. */
+  async forget(): Promise<void> {
+    this.#access = undefined;
+    await this.#options.settings.update({ enrolment: null });
+    await DeviceKey.remove(this.#options.directory);
+    this.#options.onChanged();
+  }
+
+  async #enrol(serverUrlText: string, code: string): Promise<void> {
     const { directory, keyStore, settings, requestTimeoutMs, log } = this.#options;
-    if (this.#access)
-      throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot enrol: this device is enrolled already.');
     const serverUrl = parseServerUrl(serverUrlText);
     // The key is on the disk before the code is spent: a crash in between costs a code, never an identity.
     const key = await DeviceKey.create(directory, keyStore);
@@ -97,14 +115,6 @@ export class DeviceIdentity {
     await this.access.get().catch((error: unknown) => log.warn({ err: error }, 'no tokens after enrolment'));
   }
 
-  /** Forgets the enrolment and destroys the key. */
-  async forget(): Promise<void> {
-    this.#access = undefined;
-    await this.#options.settings.update({ enrolment: null });
-    await DeviceKey.remove(this.#options.directory);
-    this.#options.onChanged();
-  }
-
   #use({ serverUrl, deviceId }: StoredEnrolment, key: DeviceKey): void {
     const { requestTimeoutMs, log } = this.#options;
     this.#access = new PublishAccess({
@@ -113,15 +123,16 @@ export class DeviceIdentity {
       key,
       requestTimeoutMs,
       onTokens: ({ streamId }) =>
-        this.#learnStream(streamId).catch((error: unknown) => {
+        this.#learnStream(deviceId, streamId).catch((error: unknown) => {
           log.error({ err: error }, 'the stream of the device cannot be stored');
         }),
     });
   }
 
-  async #learnStream(streamId: Id): Promise<void> {
+  async #learnStream(deviceId: Id, streamId: Id): Promise<void> {
     const { enrolment } = this;
-    if (enrolment === null || enrolment.streamId === streamId) return;
+    // Tokens that were asked for under an earlier enrolment say nothing about this one.
+    if (enrolment?.deviceId !== deviceId || enrolment.streamId === streamId) return;
     await this.#options.settings.update({ enrolment: { ...enrolment, streamId } });
   }
 }
@@ -133,4 +144,8 @@ function machineInfo(): MachineInfo {
     osVersion: `${version()} ${release()}`.slice(0, 255),
     userName: userInfo().username.slice(0, 255),
   };
+}
+
+function unexpected(message: string): CodedError {
+  return new CodedError('MESSAGE_UNEXPECTED', message);
 }

@@ -3,7 +3,6 @@
  * and reports what the relay answers. It ends with the first error; connecting again is the uploader's.
  */
 import {
-  CHUNK_HEADER_BYTES,
   CodedError,
   encodeMessage,
   fromErrorBody,
@@ -18,6 +17,7 @@ import {
 import { WebSocket, type RawData } from 'ws';
 import type { UploadLimits } from './config.ts';
 import { refusalIn } from './relay-client.ts';
+import { SendWindow } from './send-window.ts';
 import type { SpooledRecording } from './spooled-recording.ts';
 
 /** Messages of the relay are small; only chunks are large, and those go the other way. */
@@ -52,10 +52,7 @@ export class IngestConnection {
   #state: 'connecting' | 'open' | 'over' = 'connecting';
   #isPumping = false;
   #isStopSent = false;
-  #windowBytes = 0;
-  #nextToSend = 0;
-  #inFlight: { sequence: number; bytes: number }[] = [];
-  #inFlightBytes = 0;
+  #window = new SendWindow(0, 0);
   #silentPings = 0;
   #bufferedBytes = 0;
   #refused = { sequence: -1, times: 0, expectedEchoes: 0 };
@@ -166,8 +163,7 @@ export class IngestConnection {
       );
     }
     this.#state = 'open';
-    this.#windowBytes = Math.min(windowBytes, this.#limits.maxInFlightBytes);
-    this.#nextToSend = nextSequence;
+    this.#window = new SendWindow(Math.min(windowBytes, this.#limits.maxInFlightBytes), nextSequence);
     clearTimeout(this.#deadline);
     this.#listener.onWelcome();
     this.#listener.onViewers(viewerCount);
@@ -175,17 +171,12 @@ export class IngestConnection {
   }
 
   #onAck({ received, durable }: MessageData<'ack'>): void {
-    if (durable > received || received > this.#nextToSend) {
-      throw new CodedError(
-        'MESSAGE_INVALID',
-        `The server counts ${received} chunks; ${this.#nextToSend} were sent.`,
-      );
+    if (durable > received || received > this.#window.next) {
+      const message = `The server counts ${received} chunks; ${this.#window.next} were sent.`;
+      throw new CodedError('MESSAGE_INVALID', message);
     }
-    let isProgress = durable > this.#recording.durableCount;
-    while (this.#inFlight[0] && this.#inFlight[0].sequence < received) {
-      this.#inFlightBytes -= this.#inFlight.shift()?.bytes ?? 0;
-      isProgress = true;
-    }
+    const isMoreReceived = this.#window.onReceived(received);
+    const isProgress = isMoreReceived || durable > this.#recording.durableCount;
     this.#recording.acknowledge(durable);
     if (!isProgress) return;
     this.#watchProgress();
@@ -211,16 +202,14 @@ export class IngestConnection {
       return;
     }
     const times = this.#refused.sequence === sequence ? this.#refused.times + 1 : 1;
-    const isKept = sequence >= this.#recording.durableCount && sequence < this.#nextToSend;
+    const isKept = sequence >= this.#recording.durableCount && sequence < this.#window.next;
     if (!isKept || times > this.#limits.maxRefusalsOfOneChunk) {
       const message = `The server refuses chunk ${sequence} again and again: ${error.message}`;
       throw new CodedError('SPOOL_FAILED', message, { cause: error });
     }
-    const expectedEchoes = this.#nextToSend - 1 - sequence + (this.#isStopSent ? 1 : 0);
+    const expectedEchoes = this.#window.next - 1 - sequence + (this.#isStopSent ? 1 : 0);
     this.#refused = { sequence, times, expectedEchoes };
-    this.#nextToSend = sequence;
-    this.#inFlight = this.#inFlight.filter((sent) => sent.sequence < sequence);
-    this.#inFlightBytes = this.#inFlight.reduce((sum, { bytes }) => sum + bytes, 0);
+    this.#window.rewind(sequence);
     this.#isStopSent = false;
     void this.#pump();
   }
@@ -240,23 +229,21 @@ export class IngestConnection {
   /** Whether something was sent. */
   async #sendNext(): Promise<boolean> {
     const recording = this.#recording;
-    const sequence = this.#nextToSend;
-    if (sequence === recording.chunkCount && !this.#isStopSent) {
+    const sequence = this.#window.next;
+    if (sequence === recording.chunkCount) {
+      if (this.#isStopSent) return false;
       this.#isStopSent = true;
       this.#watchProgress();
       this.#send({ type: 'stop', data: { chunkCount: recording.chunkCount } });
       return false;
     }
-    const bytes = recording.frameBytes(sequence) - CHUNK_HEADER_BYTES;
-    const isRoom = this.#inFlightBytes === 0 || this.#inFlightBytes + bytes <= this.#windowBytes;
-    if (sequence >= recording.appendedCount || !isRoom) return false;
+    const bytes = recording.payloadBytes(sequence);
+    if (sequence >= recording.appendedCount || !this.#window.hasRoomFor(bytes)) return false;
     const frame = await recording.readFrame(sequence);
     // While the disk was read, the connection may have ended or the relay may have asked for another chunk.
-    if (this.#state !== 'open' || sequence !== this.#nextToSend) return true;
-    this.#nextToSend += 1;
-    this.#inFlight.push({ sequence, bytes });
-    this.#inFlightBytes += bytes;
-    if (this.#inFlight.length === 1) this.#watchProgress();
+    if (this.#state !== 'open' || sequence !== this.#window.next) return true;
+    this.#window.onSent(bytes);
+    if (this.#window.count === 1) this.#watchProgress();
     this.#socket.send(frame);
     return true;
   }
@@ -264,7 +251,7 @@ export class IngestConnection {
   /** As long as the relay owes an answer, it must not be silent for too long. */
   #watchProgress(): void {
     clearTimeout(this.#deadline);
-    if (this.#inFlight.length === 0 && !this.#isStopSent) return;
+    if (this.#window.count === 0 && !this.#isStopSent) return;
     this.#deadline = this.#startDeadline(this.#limits.ackTimeoutMs, 'did not confirm what was sent');
   }
 

@@ -1,6 +1,6 @@
 /**
- * The chunks of one recording on this disk. A chunk is sealed once, when it arrives; it counts as appended only when
- * it is synced, and is kept until the relay has confirmed it as durable.
+ * One recording on this disk, from its first chunk until the relay has all of it. A chunk is sealed once, when it
+ * arrives; it counts as appended only when it is synced, and is kept until the relay has confirmed it as durable.
  */
 import {
   CHUNK_HEADER_BYTES,
@@ -12,12 +12,12 @@ import {
   type RecordingEvent,
 } from '@proofcast/shared';
 import { mkdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { syncDirectory } from './atomic-file.ts';
 import { ChunkSealer } from './chunk-sealer.ts';
+import { KeptChunks } from './kept-chunks.ts';
 import { readRecordingFile, writeRecordingFile, type SpooledStart } from './recording-file.ts';
-import { recoverFrames, segmentName, type RecoveredFrames } from './spool-recovery.ts';
-import { SpoolSegment, type StoredFrame } from './spool-segment.ts';
+import { recoverFrames } from './spool-recovery.ts';
 
 /** The spool's account of its disk space. */
 export interface SpaceAccount {
@@ -34,11 +34,6 @@ interface Options {
   readonly space: SpaceAccount;
 }
 
-interface KeptSegment {
-  readonly segment: SpoolSegment;
-  lastSequence: number;
-}
-
 interface Append {
   readonly frames: readonly Uint8Array[];
   readonly resolve: () => void;
@@ -49,19 +44,13 @@ export class SpooledRecording {
   readonly start: SpooledStart;
   readonly #options: Options;
   readonly #sealer: ChunkSealer;
-  readonly #segments: KeptSegment[] = [];
-  readonly #kept = new Map<number, { segment: SpoolSegment; frame: StoredFrame }>();
+  readonly #kept: KeptChunks;
   readonly #listeners = new Set<() => void>();
   #queue: Append[] = [];
   #draining: Promise<void> | undefined;
-  #removing: Promise<void> = Promise.resolve();
   #finishing: Promise<number> | undefined;
   #closing: Promise<void> | undefined;
-  #appended = 0;
-  #durable = 0;
   #reservedBytes = 0;
-  #backlogBytes = 0;
-  #durableBytes = 0;
   #chunkCount: number | null = null;
   #refusal: CodedError | undefined;
 
@@ -69,6 +58,7 @@ export class SpooledRecording {
     this.start = start;
     this.#options = options;
     this.#sealer = new ChunkSealer(start);
+    this.#kept = new KeptChunks(options.directory, options.segmentBytes);
   }
 
   /** Begins a recording in a new folder. */
@@ -87,19 +77,21 @@ export class SpooledRecording {
     const { start } = await readRecordingFile(options.directory);
     const recovered = await recoverFrames(options.directory, start);
     const recording = new SpooledRecording(start, options);
-    recording.#takeOver(recovered);
+    recording.#kept.takeOver(recovered);
+    recording.#reservedBytes = recording.#kept.sizeBytes;
+    options.space.occupy(recording.#reservedBytes);
     await recording.finish();
     return { recording, cutBytes: recovered.cutBytes };
   }
 
   /** Number of chunks that are on a disk, here or durable at the relay; the number of the next one. */
   get appendedCount(): number {
-    return this.#appended;
+    return this.#kept.appendedCount;
   }
 
   /** How many chunks the relay has confirmed as durable. */
   get durableCount(): number {
-    return this.#durable;
+    return this.#kept.durableCount;
   }
 
   /** Null while capture goes on. */
@@ -109,11 +101,11 @@ export class SpooledRecording {
 
   /** Payload bytes that only this disk has. */
   get backlogBytes(): number {
-    return this.#backlogBytes;
+    return this.#kept.backlogBytes;
   }
 
   get durableBytes(): number {
-    return this.#durableBytes;
+    return this.#kept.durableBytes;
   }
 
   /** Calls `listener` after chunks were appended and when capture has ended. */
@@ -162,39 +154,25 @@ export class SpooledRecording {
   }
 
   /** The frame of chunk `sequence`, which is on this disk and not yet durable. Throws `SPOOL_FAILED`. */
-  async readFrame(sequence: number): Promise<Uint8Array> {
-    const kept = this.#kept.get(sequence);
-    if (!kept) throw spoolFailed(`chunk ${sequence} of ${this.start.recordingId} is not kept`);
-    return kept.segment.read(kept.frame).catch((cause: unknown) => {
+  readFrame(sequence: number): Promise<Uint8Array> {
+    return this.#kept.read(sequence).catch((cause: unknown) => {
       throw spoolFailed(`chunk ${sequence} of ${this.start.recordingId} cannot be read`, cause);
     });
   }
 
-  /** Size of the frame of chunk `sequence`; 0 when it is not kept. */
-  frameBytes(sequence: number): number {
-    return this.#kept.get(sequence)?.frame.frameBytes ?? 0;
+  /** Size of the payload of chunk `sequence`; 0 when it is not kept. */
+  payloadBytes(sequence: number): number {
+    return this.#kept.find(sequence)?.payloadBytes ?? 0;
   }
 
   /** Chunks 0 … n−1 are durable at the relay: this disk need not keep them. */
   acknowledge(durableCount: number): void {
-    for (; this.#durable < Math.min(durableCount, this.#appended); this.#durable += 1) {
-      const payloadBytes = this.#kept.get(this.#durable)?.frame.payloadBytes ?? 0;
-      this.#kept.delete(this.#durable);
-      this.#backlogBytes -= payloadBytes;
-      this.#durableBytes += payloadBytes;
-    }
-    // The last segment stays: it is being written, and it tells a recovery where the recording ends.
-    while (this.#segments.length > 1 && this.#segments[0] && this.#segments[0].lastSequence < this.#durable) {
-      const { segment } = this.#segments.shift() as KeptSegment;
-      this.#release(segment.sizeBytes);
-      // A file that cannot be deleted now is found and deleted after the next start.
-      this.#removing = this.#removing.then(() => segment.remove()).catch(() => undefined);
-    }
+    this.#release(this.#kept.acknowledge(durableCount));
   }
 
   /** Closes the files and leaves them where they are. Idempotent. */
   close(): Promise<void> {
-    this.#closing ??= this.#closeFiles();
+    this.#closing ??= this.#close();
     return this.#closing;
   }
 
@@ -205,19 +183,12 @@ export class SpooledRecording {
     await syncDirectory(dirname(this.#options.directory));
   }
 
-  async #closeFiles(): Promise<void> {
-    this.refuse(unexpected('the spool is closed'));
-    await this.#draining;
-    await this.#removing;
-    for (const { segment } of this.#segments) await segment.close();
-    this.#release(this.#reservedBytes);
-  }
-
   async #finish(): Promise<number> {
     this.refuse(unexpected('its capture has ended'));
     await this.#draining;
-    const chunkCount = this.#appended;
-    await writeRecordingFile(this.#options.directory, { version: 1, start: this.start, chunkCount }).catch(
+    const chunkCount = this.appendedCount;
+    const { directory } = this.#options;
+    await writeRecordingFile(directory, { version: 1, start: this.start, chunkCount }).catch(
       (cause: unknown) => {
         throw spoolFailed('the end of a recording cannot be noted', cause);
       },
@@ -227,16 +198,11 @@ export class SpooledRecording {
     return chunkCount;
   }
 
-  #takeOver({ segments, firstSequence, nextSequence }: RecoveredFrames): void {
-    for (const { segment, frames } of segments) {
-      const kept = { segment, lastSequence: frames.at(-1)?.sequence ?? -1 };
-      this.#segments.push(kept);
-      this.#reservedBytes += segment.sizeBytes;
-      this.#options.space.occupy(segment.sizeBytes);
-      for (const frame of frames) this.#keep(kept, frame);
-    }
-    this.#durable = firstSequence;
-    this.#appended = nextSequence;
+  async #close(): Promise<void> {
+    this.refuse(unexpected('the spool is closed'));
+    await this.#draining;
+    await this.#kept.close();
+    this.#release(this.#reservedBytes);
   }
 
   #checkEpoch(): void {
@@ -262,7 +228,7 @@ export class SpooledRecording {
       const batch = this.#queue;
       this.#queue = [];
       try {
-        await this.#write(batch.flatMap(({ frames }) => frames));
+        await this.#kept.append(batch.flatMap(({ frames }) => frames));
       } catch (cause) {
         // A write or a sync that failed leaves unknown bytes behind: nothing may follow them.
         const failure = spoolFailed('a chunk cannot be written', cause);
@@ -275,34 +241,6 @@ export class SpooledRecording {
       this.#announce();
     }
     this.#draining = undefined;
-  }
-
-  async #write(frames: readonly Uint8Array[]): Promise<void> {
-    const current = await this.#currentSegment();
-    let offset = current.segment.sizeBytes;
-    await current.segment.append(frames);
-    for (const { length } of frames) {
-      const payloadBytes = length - CHUNK_HEADER_BYTES;
-      this.#keep(current, { sequence: this.#appended, offset, frameBytes: length, payloadBytes });
-      offset += length;
-    }
-  }
-
-  async #currentSegment(): Promise<KeptSegment> {
-    const current = this.#segments.at(-1);
-    if (current && current.segment.sizeBytes < this.#options.segmentBytes) return current;
-    const segment = await SpoolSegment.create(join(this.#options.directory, segmentName(this.#appended)));
-    const created = { segment, lastSequence: this.#appended };
-    this.#segments.push(created);
-    await syncDirectory(this.#options.directory);
-    return created;
-  }
-
-  #keep(current: KeptSegment, frame: StoredFrame): void {
-    this.#kept.set(frame.sequence, { segment: current.segment, frame });
-    current.lastSequence = frame.sequence;
-    this.#appended = frame.sequence + 1;
-    this.#backlogBytes += frame.payloadBytes;
   }
 
   #release(bytes: number): void {
@@ -327,6 +265,6 @@ function unexpected(because: string): CodedError {
   return new CodedError('MESSAGE_UNEXPECTED', `Cannot add to the recording: ${because}.`);
 }
 
-function spoolFailed(because: string, cause?: unknown): CodedError {
+function spoolFailed(because: string, cause: unknown): CodedError {
   return new CodedError('SPOOL_FAILED', `Cannot use the spool on this disk: ${because}.`, { cause });
 }
