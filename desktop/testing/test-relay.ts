@@ -104,6 +104,10 @@ export class TestRelay extends EventEmitter<{
     for (const client of this.#sockets.clients) client.send(encodeMessage(INGEST_FROM_RELAY, message));
   }
 
+  sendRaw(data: string | Buffer): void {
+    for (const client of this.#sockets.clients) client.send(data);
+  }
+
   /** The network fails. */
   cut(): void {
     for (const client of this.#sockets.clients) client.terminate();

@@ -58,7 +58,7 @@ export async function startServices(relayEnv: Record<string, string> = {}): Prom
 }
 
 /** A port that was free a moment ago, for services that must know one another's address before they start. */
-async function findFreePort(): Promise<number> {
+export async function findFreePort(): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,4 +1,4 @@
-import { CodedError } from '@proofcast/shared';
+import { CodedError, createId, type MessageToPublisher } from '@proofcast/shared';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -18,6 +18,16 @@ const LIMITS: UploadLimits = {
   maxSilentPings: 3,
   ackTimeoutMs: 5_000,
   maxRefusalsOfOneChunk: 3,
+};
+
+const WELCOME = {
+  recordingId: createId('recording'),
+  nextSequence: 0,
+  epoch: null,
+  maxPayloadBytes: 1024 * KIB,
+  windowBytes: 1024 * KIB,
+  viewerCount: 0,
+  sentAtUs: 1,
 };
 
 let world: SpoolWorld;
@@ -403,16 +413,46 @@ describe('a recording that the relay has sealed', () => {
 });
 
 describe('a relay that breaks the protocol', () => {
-  it('by counting what was not sent, is left and asked again', async () => {
+  it.each<[string, MessageToPublisher]>([
+    ['by counting what was not sent', { type: 'ack', data: { received: 100, durable: 100 } }],
+    ['by counting more as durable than as received', { type: 'ack', data: { received: 0, durable: 1 } }],
+    ['by welcoming twice', { type: 'welcome', data: WELCOME }],
+  ])('%s is left and asked again, and nothing is deleted here', async (_how, message) => {
     const recording = await world.record();
     await append(recording, 2);
     relay.expect(recording.start);
     relay.isSilent = true;
     upload(recording);
     await kind('uploading');
-    relay.send({ type: 'ack', data: { received: 100, durable: 100 } });
-    expect((await kind('failed')).reason.code).toBe('MESSAGE_INVALID');
+    relay.send(message);
+    expect((await kind('reconnecting')).reason.code).toBe('INTERNAL');
     expect(recording.durableCount).toBe(0);
+    relay.isSilent = false;
+    await durable(recording, 3);
+  });
+
+  it('by ending a recording that goes on is left and asked again, and nothing is deleted here', async () => {
+    const recording = await world.record();
+    relay.expect(recording.start);
+    upload(recording);
+    await durable(recording, 1);
+    relay.send({ type: 'stopped', data: { recordingId: recording.start.recordingId, chunkCount: 1 } });
+    expect((await kind('reconnecting')).reason.code).toBe('INTERNAL');
+    await append(recording, 1);
+    await durable(recording, 2);
+  });
+
+  it('by sending what is no message is left and asked again', async () => {
+    const recording = await world.record();
+    relay.expect(recording.start);
+    upload(recording);
+    await durable(recording, 1);
+    relay.sendRaw('{"type":"gift"}');
+    expect((await kind('reconnecting')).reason.code).toBe('INTERNAL');
+    await kind('uploading');
+    relay.sendRaw(Buffer.of(1, 2, 3));
+    expect((await kind('reconnecting')).reason.code).toBe('INTERNAL');
+    await kind('uploading');
   });
 
   it('by asking for what it has confirmed, is told so, and nothing is lost here', async () => {

@@ -123,21 +123,22 @@ export class IngestConnection {
     if (this.#state === 'over') return;
     this.#silentPings = 0;
     try {
+      if (isBinary) throw violation('it sent a binary frame to a publisher');
       // The default binary type of ws gives a Buffer for every message.
-      if (isBinary)
-        throw new CodedError('MESSAGE_UNEXPECTED', 'The server sent a binary frame to a publisher.');
       this.#handle(parseMessage(INGEST_FROM_RELAY, (data as Buffer).toString()));
     } catch (error) {
-      this.#fail(
-        error instanceof CodedError ? error : new CodedError('INTERNAL', String(error), { cause: error }),
-      );
+      // Text that is no message is the server's fault, and no reason to give the recording up.
+      const isOurs = error instanceof CodedError && error.code !== 'MESSAGE_INVALID';
+      this.#fail(isOurs ? error : violation(String(error), error));
     }
   }
 
   #handle(message: MessageToPublisher): void {
-    if (this.#state === 'connecting' && message.type !== 'welcome' && message.type !== 'refused') {
-      throw new CodedError('MESSAGE_UNEXPECTED', `The server sent ${message.type} before welcome.`);
-    }
+    const isExpected =
+      this.#state === 'connecting'
+        ? message.type === 'welcome' || message.type === 'refused'
+        : message.type !== 'welcome';
+    if (!isExpected) throw violation(`it sent ${message.type} when that makes no sense`);
     switch (message.type) {
       case 'welcome':
         return this.#onWelcome(message.data);
@@ -148,9 +149,7 @@ export class IngestConnection {
       case 'viewers':
         return this.#listener.onViewers(message.data.viewerCount);
       case 'stopped':
-        this.#recording.acknowledge(message.data.chunkCount);
-        this.close();
-        return this.#listener.onStopped();
+        return this.#onStopped(message.data);
     }
   }
 
@@ -172,8 +171,7 @@ export class IngestConnection {
 
   #onAck({ received, durable }: MessageData<'ack'>): void {
     if (durable > received || received > this.#window.next) {
-      const message = `The server counts ${received} chunks; ${this.#window.next} were sent.`;
-      throw new CodedError('MESSAGE_INVALID', message);
+      throw violation(`it counts ${received} chunks where ${this.#window.next} were sent`);
     }
     const isMoreReceived = this.#window.onReceived(received);
     const isProgress = isMoreReceived || durable > this.#recording.durableCount;
@@ -182,6 +180,16 @@ export class IngestConnection {
     this.#watchProgress();
     this.#listener.onProgress();
     void this.#pump();
+  }
+
+  #onStopped({ chunkCount }: MessageData<'stopped'>): void {
+    // What is kept here will be deleted: the relay must mean the recording as it is, and after it was asked.
+    if (!this.#isStopSent || chunkCount !== this.#recording.chunkCount) {
+      throw violation(`it stopped after ${chunkCount} chunks, and was not asked to`);
+    }
+    this.#recording.acknowledge(chunkCount);
+    this.close();
+    this.#listener.onStopped();
   }
 
   #onRefused(refusal: MessageData<'refused'>): void {
@@ -289,6 +297,11 @@ function errorOfClose(closeCode: number, reason: string): CodedError {
   const [code, ...words] = reason.split(': ');
   if (isErrorCode(code)) return new CodedError(code, words.join(': '));
   return unavailable(`The connection to the server was closed (${closeCode}).`);
+}
+
+/** The relay breaks the protocol. Another one, or the same one later, may keep to it. */
+function violation(what: string, cause?: unknown): CodedError {
+  return new CodedError('INTERNAL', `The server does not keep to the protocol: ${what}.`, { cause });
 }
 
 function unavailable(message: string, cause?: unknown): CodedError {
