@@ -68,14 +68,15 @@ describe('error codes', () => {
 });
 
 describe('docs/operations.md', () => {
-  /** Names of variables in the first column of a table. */
-  const documented = [...read('docs/operations.md').matchAll(/^\| `([A-Z][A-Z0-9_]+)` \|/gm)].map(
-    (match) => match[1]!,
-  );
-
-  it('lists exactly the environment variables that the services read', () => {
-    const configs = ['relay/src/config.ts', 'sfu/src/config.ts'].map(read).join('\n');
-    const used = new Set([...configs.matchAll(/'([A-Z][A-Z0-9]*_[A-Z0-9_]+)'/g)].map((match) => match[1]!));
+  it('lists exactly the environment variables that the services and the desktop app read', () => {
+    const document = read('docs/operations.md').split('## Set-up and tests')[0]!;
+    const documented = [...document.matchAll(/^\| `([A-Z][A-Z0-9_]+)` \|/gm)].map((match) => match[1]!);
+    const configs = ['relay/src/config.ts', 'sfu/src/config.ts', 'desktop/src/main/config.ts']
+      .map(read)
+      .join('\n');
+    // A variable stands there as a string, or as a key of the schema of the environment.
+    const named = configs.matchAll(/'([A-Z][A-Z0-9]*_[A-Z0-9_]+)'|^  ([A-Z][A-Z0-9]*_[A-Z0-9_]+): Type/gm);
+    const used = new Set([...named].map((match) => match[1] ?? match[2]!));
     expect(documented.toSorted()).toEqual([...used].toSorted());
   });
 
