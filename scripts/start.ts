@@ -1,6 +1,7 @@
 /**
  * `npm start`: builds what has changed, starts relay and SFU, and, where no other device is enrolled, a demonstration
  * publisher. Ctrl-C ends everything in order: the publisher stops and its recording is sealed, then the services end.
+ * Recordings of other devices stay in their journals and go on after the next start.
  *
  *   npm start -- --no-demo     without the demonstration
  */
@@ -25,6 +26,9 @@ let ending: Promise<void> | undefined;
 
 process.on('SIGINT', () => void end(0));
 process.on('SIGTERM', () => void end(0));
+process.on('SIGHUP', () => void end(0));
+// Whoever started the script with a channel to it and is gone, cannot stop it any more.
+process.on('disconnect', () => void end(0));
 
 try {
   await start();
@@ -64,7 +68,7 @@ async function start(): Promise<void> {
   } else {
     console.log(`  Sign in as ${admin.email} with the password of the first start.\n`);
   }
-  console.log(`  Logs in ${logDir}. Ctrl-C stops everything and seals what is running.\n`);
+  console.log(`  Logs in ${logDir}. Ctrl-C stops everything in order.\n`);
   if (wantsDemonstration) startDemonstration(relay.url, join(dataDir, 'demonstration'), admin);
 }
 

@@ -39,6 +39,9 @@ async function runVitest(args: readonly string[]): Promise<Counts> {
       ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args],
       { stdio: 'inherit' },
     );
+    // Ctrl-C reaches vitest itself, which cleans up; the others are passed on, and this script ends after it.
+    process.on('SIGINT', () => {});
+    for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
     const [code] = (await once(child, 'exit')) as [number | null];
     return await readCounts(report, code);
   } finally {

@@ -21,6 +21,7 @@ const APT_LOCK_TIMEOUT_SECONDS = 600;
 
 /** @type {Need[]} */
 export const NEEDED_TO_RUN = [
+  { package: 'git', command: 'git', why: 'tells the tests which files belong to the project' },
   { package: 'ffmpeg', command: 'ffmpeg', why: 'exports recordings; checks media in tests' },
   {
     package: 'chromium',

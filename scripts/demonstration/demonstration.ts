@@ -3,18 +3,15 @@
  * which runs on the stand-in for Electron. It shares for a few seconds and stops, so that there is a finished
  * recording to look at, and then shares until it is closed.
  */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { chromium } from 'playwright-core';
 import { TestClient } from '../../relay/testing/test-client.ts';
-import { startXvfb } from '../../tests/electron-stand-in/xvfb.ts';
-import { CHROMIUM_PATH, chromiumArguments } from '../../tests/harness/chromium.ts';
 import { DesktopDriver } from '../../tests/harness/desktop-driver.ts';
+import { openKioskScreen } from '../../tests/harness/kiosk-screen.ts';
 
 const DEVICE_NAME = 'Demonstration desk';
-const SCREEN = { width: 1280, height: 720 };
+const DESK_URL = pathToFileURL(join(import.meta.dirname, 'screen.html')).href;
 /** Of the first recording, the one to look at. */
 const FIRST_RECORDING_MS = 15_000;
 
@@ -41,7 +38,7 @@ export async function runDemonstration(options: DemonstrationOptions): Promise<D
     for (const closeOne of closers.toReversed()) await closeOne();
   });
   try {
-    const screen = await openScreen();
+    const screen = await openKioskScreen((page) => page.goto(DESK_URL));
     closers.push(() => screen.close());
     const desktop = await DesktopDriver.launch({ display: screen.display, userDataDir: dataDir });
     closers.push(() => desktop.close());
@@ -77,36 +74,6 @@ async function showRecordingThenShare(desktop: DesktopDriver, say: (message: str
     if (desktop.app.page.isClosed()) return;
     say(`The demonstration has stopped: ${error instanceof Error ? error.message : String(error)}`);
   }
-}
-
-async function openScreen(): Promise<{ display: string; close(): Promise<void> }> {
-  const xvfb = await startXvfb(SCREEN);
-  const profile = await mkdtemp(join(tmpdir(), 'proofcast-demonstration-'));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: CHROMIUM_PATH,
-    headless: false,
-    viewport: null,
-    handleSIGINT: false,
-    handleSIGTERM: false,
-    handleSIGHUP: false,
-    args: [
-      ...chromiumArguments(),
-      '--kiosk',
-      '--window-position=0,0',
-      `--window-size=${SCREEN.width},${SCREEN.height}`,
-    ],
-    env: { ...process.env, DISPLAY: xvfb.display },
-  });
-  const page = context.pages()[0] ?? (await context.newPage());
-  await page.goto(pathToFileURL(join(import.meta.dirname, 'screen.html')).href);
-  return {
-    display: xvfb.display,
-    async close() {
-      await context.close();
-      await xvfb.close();
-      await rm(profile, { recursive: true, force: true });
-    },
-  };
 }
 
 /** Null when there are devices already, whose people would not expect a demonstration, or nobody may ask. */

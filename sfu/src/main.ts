@@ -4,11 +4,14 @@ import { pino } from 'pino';
 import { DEFAULT_LIMITS, readConfig } from './config.ts';
 import { startSfu, type Sfu } from './server.ts';
 
-let log = pino();
+// The line that says where the SFU listens is for programs that wait for it, so no level hides it.
+const announcer = pino();
+let log = announcer;
 let sfu: Sfu | undefined;
 
 // Registered before there are workers: mediasoup closes them on the same signals, and clients are to hear why first.
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+// Whoever started the SFU with a channel to it and is gone (`disconnect`), cannot stop it any more.
+for (const signal of ['SIGTERM', 'SIGINT', 'disconnect'] as const) {
   process.once(signal, () => {
     log.info({ signal }, 'shutting down');
     void stop();
@@ -23,7 +26,7 @@ try {
     onerror: (namespace, text, err) => log.error({ namespace, err }, text),
   });
   sfu = await startSfu(config, log);
-  log.info({ url: sfu.url }, 'listening');
+  announcer.info({ url: sfu.url }, 'listening');
 } catch (error) {
   log.fatal({ reason: (error as Error).message }, 'cannot start');
   process.exitCode = 1;

@@ -32,7 +32,8 @@ export function seededRandom(seed: number): Random {
   return random;
 }
 
-/** A seed that differs from run to run, for fuzz tests to print. */
+/** A seed that differs from run to run, for fuzz tests to print; FUZZ_SEED in the environment repeats one. */
 export function freshSeed(): number {
-  return Math.floor(Math.random() * 2 ** 32);
+  const given = process.env['FUZZ_SEED'];
+  return given ? Number(given) : Math.floor(Math.random() * 2 ** 32);
 }

@@ -8,7 +8,7 @@ export interface BenchmarkResult {
   readonly baseline: number | null;
   /** value / baseline, null without a baseline. A ratio is the result, an absolute time only a note. */
   readonly ratio: number | null;
-  /** The goal of `docs/benchmarks.md` in words. */
+  /** What the measure has to be, in words. */
   readonly goal: string;
   readonly met: boolean;
   /** What was measured and how often, in one sentence. */

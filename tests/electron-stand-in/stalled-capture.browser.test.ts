@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestClient } from '../../relay/testing/test-client.ts';
+import { DesktopDriver } from '../harness/desktop-driver.ts';
 import { startServices, type Services } from '../harness/services.ts';
 import { launchDesktop, type DesktopApp } from './launch.ts';
 import { startXvfb, type Xvfb } from './xvfb.ts';
@@ -22,9 +23,7 @@ beforeAll(async () => {
   const { code } = await admin.call('createEnrolmentCode', { body: { deviceName: 'Still' } });
   app = await launchDesktop({ display: xvfb.display, userDataDir: join(folder, 'desktop') });
   const { page } = app;
-  await page.getByTestId('server-url').locator('input').fill(services.relay.url);
-  await page.getByTestId('enrolment-code').locator('input').fill(code);
-  await page.getByTestId('enrol').click();
+  await new DesktopDriver(app).enrol(services.relay.url, code);
   await page.getByTestId('source').first().click();
   await page.getByTestId('start-sharing').click();
   await page.locator('[data-testid="recording-path"][data-state="uploading"]').waitFor();

@@ -15,8 +15,21 @@ export interface Xvfb {
 /** Starts Xvfb with one screen. It picks a free display number by itself, so that many can run at once. */
 export async function startXvfb({ width, height }: { width: number; height: number }): Promise<Xvfb> {
   const server = spawn(
-    'Xvfb',
-    ['-displayfd', '3', '-screen', '0', `${width}x${height}x24`, '-nolisten', 'tcp', '-noreset'],
+    // An X server that has outlived the process that started it would stay for ever.
+    'setpriv',
+    [
+      '--pdeathsig',
+      'TERM',
+      'Xvfb',
+      '-displayfd',
+      '3',
+      '-screen',
+      '0',
+      `${width}x${height}x24`,
+      '-nolisten',
+      'tcp',
+      '-noreset',
+    ],
     { stdio: ['ignore', 'ignore', 'pipe', 'pipe'] },
   );
   const exited = once(server, 'exit');

@@ -41,8 +41,13 @@ export async function startServices(relayEnv: Record<string, string> = {}): Prom
         ...relayEnv,
       },
     });
+  const relay = await startRelay().catch(async (error: unknown) => {
+    await sfu.stop();
+    await rm(dataDir, { recursive: true, force: true });
+    throw error;
+  });
   const services: Services = {
-    relay: await startRelay(),
+    relay,
     sfu,
     dataDir,
     admin,
@@ -50,8 +55,9 @@ export async function startServices(relayEnv: Record<string, string> = {}): Prom
       services.relay = await startRelay();
     },
     async close() {
-      await Promise.all([services.relay.stop(), services.sfu.stop()]);
+      const stopped = await Promise.allSettled([services.relay.stop(), services.sfu.stop()]);
       await rm(dataDir, { recursive: true, force: true });
+      for (const result of stopped) if (result.status === 'rejected') throw result.reason;
     },
   };
   return services;

@@ -128,7 +128,7 @@ describe('the dashboard looks right', () => {
     await page.goto(services.relay.url);
     await page.getByTestId('sign-in-submit').waitFor();
     await look(page, 'sign-in');
-    await page.getByTestId('sign-in-email').locator('input').fill('nobody@example.test');
+    await page.getByTestId('sign-in-email').locator('input:focus').fill('nobody@example.test');
     await page.getByTestId('sign-in-password').locator('input').fill('not a password');
     await page.getByTestId('sign-in-submit').click();
     await page.getByTestId('sign-in-error').waitFor();

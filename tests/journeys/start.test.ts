@@ -10,6 +10,7 @@ import { openWall, tileOf } from '../harness/dashboard-driver.ts';
 import { TestClient } from '../../relay/testing/test-client.ts';
 import { findFreePort } from '../harness/services.ts';
 
+const EMAIL = 'admin@example.test';
 const ROOT = resolve(import.meta.dirname, '../..');
 
 let dataDir: string;
@@ -34,12 +35,16 @@ class StartScript {
         env: {
           ...process.env,
           DATA_DIR: dataDir,
+          ADMIN_EMAIL: EMAIL,
+          ADMIN_PASSWORD: '',
+          SFU_URL: '',
           RELAY_PORT: '0',
           SFU_PORT: String(ports.sfu),
           SFU_MEDIA_PORT: '0',
           SFU_WORKERS: '1',
         },
-        stdio: ['ignore', 'pipe', 'pipe'],
+        // By the channel the script notices when this process is gone.
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
         detached: true,
       },
     );
@@ -73,11 +78,12 @@ describe('npm start', () => {
   let password: string;
 
   it('ends with a URL at which the demonstration moves, and soon there is a finished recording', async () => {
-    const script = new StartScript({ sfu: await findFreePort() });
     const browser = await launchViewer();
+    const script = new StartScript({ sfu: await findFreePort() });
     try {
       const url = await script.untilPrinted(/Proofcast is up: (http:\S+)/);
       const email = await script.untilPrinted(/Sign in as (\S+)/);
+      expect(email).toBe(EMAIL);
       password = await script.untilPrinted(/Password +(\S+)/);
       await script.untilPrinted(/The demonstration screen is live/);
 
@@ -110,9 +116,12 @@ describe('npm start', () => {
       const url = await script.untilPrinted(/Proofcast is up: (http:\S+)/);
       await script.untilPrinted(/with the password of the first start/);
       const client = new TestClient(url);
-      await client.call('signIn', { body: { email: 'admin@proofcast.local', password } });
-      const { recordings } = await client.call('recordings');
-      expect(recordings.map(({ state }) => state)).toEqual(['sealed', 'sealed']);
+      await client.call('signIn', { body: { email: EMAIL, password } });
+      await expect
+        .poll(async () => (await client.call('recordings')).recordings.map(({ state }) => state), {
+          timeout: 30_000,
+        })
+        .toEqual(['sealed', 'sealed']);
     } finally {
       expect(await script.interrupt()).toBe(0);
     }

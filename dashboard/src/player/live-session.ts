@@ -116,7 +116,9 @@ export class LiveSession {
     } catch {
       // The request itself has told who cares; here it only means that the list grows old.
       if (this.#isClosed || this.#relay.state.kind === 'open') return;
-      if (this.list.state.value.kind !== 'stale') {
+      // A list that never came is not an empty one.
+      const { kind } = this.list.state.value;
+      if (kind !== 'stale' && kind !== 'loading') {
         this.list.state.value = { kind: 'stale', sinceMs: this.#options.nowMs() };
       }
     }
