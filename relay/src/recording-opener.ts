@@ -89,6 +89,8 @@ export class RecordingOpener {
       lastReceivedAtUs = record.receivedAtUs;
       if (record.kind === 'media' || record.kind === 'event') {
         const { kind, epoch, sequence, captureTimeUs, chain, payload } = record;
+        // An end that could not be synced, and after which the publisher came back.
+        isEnded = false;
         index.check({ kind, epoch, sequence, captureTimeUs, chain, payload }).store(stored);
         leastOffsetUs = Math.min(leastOffsetUs, record.receivedAtUs - captureTimeUs);
       } else if (record.kind === 'end') isEnded = true;

@@ -142,7 +142,7 @@ export class SpooledRecording {
     await this.#append(payloads, (payload) => this.#sealer.seal('media', payload, captureTimeUs));
   }
 
-  /** Capture has ended. Resolves with the number of chunks when that is on the disk; idempotent. */
+  /** Capture has ended. Resolves with the number of chunks when all of them are on the disk; idempotent. */
   finish(): Promise<number> {
     this.#finishing ??= this.#finish();
     return this.#finishing;
@@ -188,13 +188,10 @@ export class SpooledRecording {
     await this.#draining;
     const chunkCount = this.appendedCount;
     const { directory } = this.#options;
-    await writeRecordingFile(directory, { version: 1, start: this.start, chunkCount }).catch(
-      (cause: unknown) => {
-        throw spoolFailed('the end of a recording cannot be noted', cause);
-      },
-    );
     this.#chunkCount = chunkCount;
     this.#announce();
+    // A full disk must not keep what is on it from being uploaded: after a restart the recording has ended anyway.
+    await writeRecordingFile(directory, { version: 1, start: this.start, chunkCount }).catch(() => undefined);
     return chunkCount;
   }
 

@@ -50,7 +50,8 @@ export class ChunkRecorder {
     recorder.addEventListener('dataavailable', ({ data }) => this.#take(data));
     recorder.addEventListener('error', (event) => {
       const cause: unknown = 'error' in event ? event.error : event;
-      this.#fail(new CodedError('MEDIA_UNSUPPORTED', 'The recorder failed.', { cause }));
+      // An encoder that breaks once may work again: another recording is begun.
+      this.#fail(new CodedError('INTERNAL', 'The recorder failed.', { cause }));
     });
     recorder.start(RECORDER.sliceMs);
     // Timestamp zero is the first picture that the recorder gets, and that may take its time on a busy machine.

@@ -97,8 +97,9 @@ export class PublishSession {
 
   async #end({ capture, feed, publisher }: Share): Promise<void> {
     if (this.#state.kind === 'sharing') this.#change({ ...this.#state, kind: 'stopping' });
-    await feed.stop();
+    // Nobody is to see the screen any more, however long the disk takes for the last slice.
     publisher.close();
+    await feed.stop();
     capture.close();
     this.#share = undefined;
     await ask('endSharing', {}).catch(() => undefined);

@@ -92,7 +92,9 @@ export class SfuPublisher {
     this.#endPublication();
     // Another connection of this device publishes the stream now; taking it back would begin a fight.
     const isRefused = TOKEN_REFUSALS.includes(error.code);
-    const isFinal = error.code === 'STREAM_TAKEN' || !(error.isRetryable || isRefused);
+    // The SFU has dropped its end of the transport; a new one is made.
+    const isDropped = error.code === 'TRANSPORT_NOT_FOUND';
+    const isFinal = error.code === 'STREAM_TAKEN' || !(error.isRetryable || isRefused || isDropped);
     if (isFinal) return this.#change({ kind: 'unavailable', reason: error });
     this.#interrupted(error);
     this.#retry = window.setTimeout(() => void this.#publish(isRefused), this.#policy.nextDelayMs());

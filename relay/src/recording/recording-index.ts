@@ -168,7 +168,9 @@ export class RecordingIndex {
     if (event.type === 'capture-stalled') this.#isStalled = true;
     else if (event.type === 'capture-resumed' || event.type === 'epoch-started') this.#isStalled = false;
     const streamEnd = this.#epoch?.streamEnd ?? 0;
-    return this.#remember(chunk, { streamStart: streamEnd, streamEnd, stored });
+    const entry = this.#remember(chunk, { streamStart: streamEnd, streamEnd, stored });
+    if (this.#epoch !== null) this.#forgetOld(this.#epoch);
+    return entry;
   }
 
   #storeMedia(

@@ -1,4 +1,4 @@
-import { CodedError, INGEST_PATH, toCodedError } from '@proofcast/shared';
+import { CodedError, INGEST_PATH, toCloseReason, toCodedError } from '@proofcast/shared';
 import type { Companies } from '../identity/companies.ts';
 import type { Devices } from '../identity/devices.ts';
 import type { Enrolment } from '../identity/enrolment.ts';
@@ -70,7 +70,11 @@ export function deviceRoutes({
       media.acceptPublisher(socket, device);
       // A device that was revoked while its socket was being opened was not there to be disconnected.
       devices.requireActive(device.deviceId).catch((error: unknown) => {
-        media.disconnectDevice(device.deviceId, toCodedError(error));
+        const coded = toCodedError(error);
+        const isGone = coded.code === 'DEVICE_REVOKED' || coded.code === 'TOKEN_INVALID';
+        if (isGone) return media.disconnectDevice(device.deviceId, coded);
+        // Nobody knows: the device may try again, and what it recorded stays open.
+        socket.close(coded.closeCode, toCloseReason(coded));
       });
     },
   };
