@@ -43,13 +43,13 @@ async function start(): Promise<void> {
     : (['dashboard'] as const)) {
     if (!(await buildWhenChanged(workspace))) throw new Error(`the build of ${workspace} failed`);
   }
-  const dataDir = resolve(process.env['DATA_DIR'] ?? join(ROOT, 'data'));
+  const dataDir = resolve(process.env['DATA_DIR'] || join(ROOT, 'data'));
   const isFirstRun = !existsSync(join(dataDir, 'proofcast.sqlite'));
   const admin = {
-    email: process.env['ADMIN_EMAIL'] ?? 'admin@proofcast.local',
+    email: process.env['ADMIN_EMAIL'] || 'admin@proofcast.local',
     // At the first run the relay would draw one itself; the demonstration needs to know it.
     password:
-      process.env['ADMIN_PASSWORD'] ?? (isFirstRun ? randomBytes(12).toString('base64url') : undefined),
+      process.env['ADMIN_PASSWORD'] || (isFirstRun ? randomBytes(12).toString('base64url') : undefined),
   };
   const logDir = join(dataDir, 'logs');
   await mkdir(logDir, { recursive: true, mode: 0o700 });
