@@ -12,6 +12,7 @@ import type { Recording } from '../../shared/src/index.ts';
 import { startService } from '../../scripts/service-process.ts';
 import { TestClient } from '../../relay/testing/test-client.ts';
 import { TestViewer } from '../../relay/testing/test-viewer.ts';
+import { fillForm } from '../harness/form.ts';
 import { startServices, type Services } from '../harness/services.ts';
 import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
 import { launchDesktop, type DesktopApp } from './launch.ts';
@@ -46,8 +47,7 @@ const path = (which: 'live' | 'recording', state: string): Promise<void> =>
 
 async function enrol(): Promise<void> {
   const { code } = await admin.call('createEnrolmentCode', { body: { deviceName: 'Reception desk' } });
-  await field('server-url').fill(services.relay.url);
-  await field('enrolment-code').fill(code);
+  await fillForm(app.page, { 'server-url': services.relay.url, 'enrolment-code': code });
   await byTestId('enrol').click();
   await byTestId('source').first().waitFor();
 }
@@ -120,8 +120,7 @@ describe('a new device', () => {
 
   it('is told what is wrong with an address or a code, next to it', async () => {
     await inspect('set-up');
-    await field('server-url').fill('relay.example.com');
-    await field('enrolment-code').fill('WRONG-CODE');
+    await fillForm(app.page, { 'server-url': 'relay.example.com', 'enrolment-code': 'WRONG-CODE' });
     await byTestId('enrol').click();
     await byTestId('server-url').getByText('begins with https://').waitFor();
 

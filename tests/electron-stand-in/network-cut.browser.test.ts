@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestClient } from '../../relay/testing/test-client.ts';
+import { fillForm } from '../harness/form.ts';
 import { startServices, type Services } from '../harness/services.ts';
 import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
 import { launchDesktop, type DesktopApp } from './launch.ts';
@@ -77,8 +78,7 @@ beforeAll(async () => {
   await admin.call('signIn', { body: services.admin });
   const { code } = await admin.call('createEnrolmentCode', { body: { deviceName: 'Far away' } });
   app = await launchDesktop({ display: screen.display, userDataDir: join(folder, 'desktop') });
-  await app.page.getByTestId('server-url').locator('input').fill(cable.url);
-  await app.page.getByTestId('enrolment-code').locator('input').fill(code);
+  await fillForm(app.page, { 'server-url': cable.url, 'enrolment-code': code });
   await app.page.getByTestId('enrol').click();
 });
 

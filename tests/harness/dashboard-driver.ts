@@ -1,6 +1,7 @@
 /** People at the dashboard: they sign in and look. */
 import type { Id } from '@proofcast/shared';
 import type { Browser, Page } from 'playwright-core';
+import { fillForm } from './form.ts';
 
 export interface Credentials {
   readonly email: string;
@@ -12,9 +13,7 @@ export async function signIn(browser: Browser, relayUrl: string, credentials: Cr
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
   const page = await context.newPage();
   await page.goto(relayUrl);
-  // The form puts the cursor into its first field when that is on the screen; a robot types faster than that.
-  await page.getByTestId('sign-in-email').locator('input:focus').fill(credentials.email);
-  await page.getByTestId('sign-in-password').locator('input').fill(credentials.password);
+  await fillForm(page, { 'sign-in-email': credentials.email, 'sign-in-password': credentials.password });
   await page.getByTestId('sign-in-submit').click();
   await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
   return page;

@@ -1,6 +1,7 @@
 /** A person at the desktop app: types, clicks, reads what the app says. */
 import type { ProofcastBridge, RecordingPath } from '../../desktop/src/ipc.ts';
 import { launchDesktop, type DesktopApp } from '../electron-stand-in/launch.ts';
+import { fillForm } from './form.ts';
 
 declare global {
   interface Window {
@@ -30,9 +31,7 @@ export class DesktopDriver {
 
   async enrol(serverUrl: string, code: string): Promise<void> {
     const { page } = this.app;
-    // The form puts the cursor into its first field when that is on the screen; a robot types faster than that.
-    await page.getByTestId('server-url').locator('input:focus').fill(serverUrl);
-    await page.getByTestId('enrolment-code').locator('input').fill(code);
+    await fillForm(page, { 'server-url': serverUrl, 'enrolment-code': code });
     await page.getByTestId('enrol').click();
     await page.getByTestId('start-sharing').waitFor();
   }

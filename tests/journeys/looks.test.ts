@@ -13,6 +13,7 @@ import { TestClient } from '../../relay/testing/test-client.ts';
 import { launchViewer } from '../harness/chromium.ts';
 import { openWall, signIn, tileOf } from '../harness/dashboard-driver.ts';
 import { DesktopDriver } from '../harness/desktop-driver.ts';
+import { fillForm } from '../harness/form.ts';
 import { startServices, type Services } from '../harness/services.ts';
 import { downloadOnlyRecording } from '../harness/sealed-recording.ts';
 import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
@@ -128,8 +129,7 @@ describe('the dashboard looks right', () => {
     await page.goto(services.relay.url);
     await page.getByTestId('sign-in-submit').waitFor();
     await look(page, 'sign-in');
-    await page.getByTestId('sign-in-email').locator('input:focus').fill('nobody@example.test');
-    await page.getByTestId('sign-in-password').locator('input').fill('not a password');
+    await fillForm(page, { 'sign-in-email': 'nobody@example.test', 'sign-in-password': 'not a password' });
     await page.getByTestId('sign-in-submit').click();
     await page.getByTestId('sign-in-error').waitFor();
     await look(page, 'sign-in-refused');
