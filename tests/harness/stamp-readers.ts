@@ -71,7 +71,7 @@ export interface FileFrame {
 /** Every frame of a media file, in order, decoded. Throws when ffmpeg complains. */
 export async function readFileFrames(path: string): Promise<FileFrame[]> {
   const { widthPx, heightPx } = STAMP_SAMPLE;
-  const filter = `crop=iw:ih*${STAMP_HEIGHT_FRACTION}:0:0,scale=${widthPx}:${heightPx}:flags=area,format=gray`;
+  const filter = `crop=iw:ih*${STAMP_HEIGHT_FRACTION}:0:0,scale=${widthPx}:${heightPx}:flags=area,format=gray,settb=1/1000,setpts=N*1000`;
   const decode = ['-map', '0:v:0', '-fps_mode', 'passthrough', '-vf', filter, '-f', 'rawvideo', 'pipe:1'];
   const pictures = await run('ffmpeg', ['-v', 'error', '-i', path, ...decode]);
   const frameBytes = widthPx * heightPx;
