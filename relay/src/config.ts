@@ -73,7 +73,7 @@ export interface RelayConfig {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-/** Names that Fastify knows for networks (https://www.npmjs.com/package/@fastify/proxy-addr). */
+/** Names that Fastify knows for networks, by its package `@fastify/proxy-addr`. */
 const PROXY_GROUPS = ['loopback', 'linklocal', 'uniquelocal'];
 const MINUTE_MS = 60_000;
 /** The longest delay that a timer takes; sessions end by one. */
