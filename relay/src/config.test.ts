@@ -17,6 +17,7 @@ describe('readConfig', () => {
       secureCookies: 'auto',
       trustProxy: false,
       logLevel: 'info',
+      metricsToken: null,
       ffmpegPath: 'ffmpeg',
     });
     expect(isAbsolute(config.dataDir)).toBe(true);
@@ -44,6 +45,7 @@ describe('readConfig', () => {
       SECURE_COOKIES: 'on',
       TRUST_PROXY: 'loopback, 10.0.0.0/8, ::1',
       LOG_LEVEL: 'debug',
+      METRICS_TOKEN: 'a-token-of-the-monitoring',
       FFMPEG_PATH: '/opt/ffmpeg',
       SESSION_LIFETIME_MS: '60000',
       WARN_FREE_BYTES: '2000',
@@ -65,6 +67,7 @@ describe('readConfig', () => {
       secureCookies: 'on',
       trustProxy: ['loopback', '10.0.0.0/8', '::1'],
       logLevel: 'debug',
+      metricsToken: 'a-token-of-the-monitoring',
       ffmpegPath: '/opt/ffmpeg',
       limits: { sessionLifetimeMs: 60_000 },
       mediaLimits: { warnFreeBytes: 2000, minFreeBytes: 1000, concurrentSeals: 2, ffmpegTimeoutMs: 5000 },

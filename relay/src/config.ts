@@ -39,6 +39,8 @@ export interface RelayLimits {
   readonly failedEnrolmentsPerAddress: RateLimit;
   /** Requests for tokens, successful or not. Many devices may share the address of one office. */
   readonly publishTokensPerAddress: RateLimit;
+  /** Attempts to read the metrics with a wrong token. */
+  readonly failedMetricsReadsPerAddress: RateLimit;
 
   /** How long a shutdown waits for peers to answer the close of their sockets, then for requests to finish. */
   readonly shutdownGraceMs: number;
@@ -65,6 +67,8 @@ export interface RelayConfig {
   /** Whose `X-Forwarded-*` headers are believed: everybody's, nobody's, or those of these addresses and networks. */
   readonly trustProxy: boolean | readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
+  /** What a program has to know to read the metrics. Null: it has to run on this machine. */
+  readonly metricsToken: string | null;
   readonly ffmpegPath: string;
   readonly limits: RelayLimits;
   readonly mediaLimits: MediaLimits;
@@ -97,6 +101,7 @@ export const DEFAULT_RELAY_LIMITS: RelayLimits = {
   failedSignInsPerAccount: { count: 10, perMs: 15 * MINUTE_MS },
   failedEnrolmentsPerAddress: { count: 20, perMs: 5 * MINUTE_MS },
   publishTokensPerAddress: { count: 1_200, perMs: MINUTE_MS },
+  failedMetricsReadsPerAddress: { count: 20, perMs: 5 * MINUTE_MS },
   shutdownGraceMs: 2_000,
 };
 
@@ -117,6 +122,7 @@ export function readConfig(env: Environment): RelayConfig {
     secureCookies: reader.choice('SECURE_COOKIES', ['auto', 'on', 'off'], 'auto'),
     trustProxy: readTrustProxy(reader),
     logLevel: reader.choice('LOG_LEVEL', LOG_LEVELS, 'info'),
+    metricsToken: readMetricsToken(reader),
     ffmpegPath: reader.text('FFMPEG_PATH', 'ffmpeg'),
     limits: {
       ...DEFAULT_RELAY_LIMITS,
@@ -143,6 +149,12 @@ function readAdminPassword(reader: EnvironmentReader): string | null {
   const [error] = Value.Errors(NEW_USER.password, password);
   if (!error) return password;
   throw new Error(`Cannot use ADMIN_PASSWORD: it ${error.message}.`);
+}
+
+function readMetricsToken(reader: EnvironmentReader): string | null {
+  const token = reader.secret('METRICS_TOKEN');
+  if (token === null || /^[\x21-\x7e]{16,}$/.test(token)) return token;
+  throw new Error('Cannot use METRICS_TOKEN: it needs 16 characters or more, without spaces.');
 }
 
 function readSfuUrl(reader: EnvironmentReader): string | null {
@@ -175,6 +187,16 @@ function readMediaLimits(reader: EnvironmentReader): MediaLimits {
     ...defaults,
     warnFreeBytes: bytes('WARN_FREE_BYTES', defaults.warnFreeBytes),
     minFreeBytes: bytes('MIN_FREE_BYTES', defaults.minFreeBytes),
+    provisionalKeepMs: reader.integer('PROVISIONAL_KEEP_MS', {
+      default: defaults.provisionalKeepMs,
+      min: 0,
+      max: MAX_TIMER_MS,
+    }),
+    maxViewConnectionsPerUser: reader.integer('MAX_VIEW_CONNECTIONS_PER_USER', {
+      default: defaults.maxViewConnectionsPerUser,
+      min: 1,
+      max: 1_000_000,
+    }),
     concurrentSeals: reader.integer('CONCURRENT_SEALS', {
       default: defaults.concurrentSeals,
       min: 1,
@@ -184,6 +206,26 @@ function readMediaLimits(reader: EnvironmentReader): MediaLimits {
       default: defaults.ffmpegTimeoutMs,
       min: 1_000,
       max: MAX_TIMER_MS,
+    }),
+    ffmpegMaxMemoryBytes: reader.integer('FFMPEG_MAX_MEMORY_BYTES', {
+      default: defaults.ffmpegMaxMemoryBytes,
+      min: 512 * 1024 * 1024,
+      max: Number.MAX_SAFE_INTEGER,
+    }),
+    concurrentDerivatives: reader.integer('CONCURRENT_DERIVATIVES', {
+      default: defaults.concurrentDerivatives,
+      min: 1,
+      max: 64,
+    }),
+    concurrentExports: reader.integer('CONCURRENT_EXPORTS', {
+      default: defaults.concurrentExports,
+      min: 1,
+      max: 64,
+    }),
+    maxExportsPerCompany: reader.integer('MAX_EXPORTS_PER_COMPANY', {
+      default: defaults.maxExportsPerCompany,
+      min: 1,
+      max: 10_000,
     }),
   };
 }

@@ -114,6 +114,30 @@ describe('a viewer', () => {
     ]);
   });
 
+  test('[V13] hears once of many viewers who come together, and of their number as it is then', async () => {
+    const timers = new HeldTimers(500);
+    const device = await openWorld({ clock: timers });
+    const publisher = await publish(device, VP8, 1);
+    const observer = await world.viewer(device.companyId);
+    await observer.next('streams');
+    const viewers = await Promise.all(Array.from({ length: 20 }, () => world.viewer(device.companyId)));
+    for (const viewer of viewers) {
+      viewer.watch(1, device.streamId);
+      await viewer.framesUntil(1);
+    }
+    expect(observer.unread).toEqual([]);
+    timers.pass();
+    expect(await observer.next('streamChanged')).toMatchObject({ viewerCount: 20 });
+    viewers[0]?.socket.close();
+    while ((await publisher.next('viewers')).viewerCount !== 20);
+    while ((await publisher.next('viewers')).viewerCount !== 19);
+    viewers[1]?.watch(2, device.streamId);
+    await viewers[1]?.framesUntil(1);
+    // As many as before: there is nothing to tell.
+    timers.pass();
+    expect([observer.unread, timers.size]).toEqual([[], 0]);
+  });
+
   test('[V2] hears when the capture stalls and goes on', async () => {
     const device = await openWorld();
     const publisher = await publish(device, VP8, 1);

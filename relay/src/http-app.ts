@@ -3,7 +3,7 @@ import cookie from '@fastify/cookie';
 import helmet from '@fastify/helmet';
 import fastifyStatic from '@fastify/static';
 import websocket from '@fastify/websocket';
-import { CodedError, toCloseReason, toCodedError } from '@proofcast/shared';
+import { CodedError, toCloseReason, toCodedError, type ErrorCode } from '@proofcast/shared';
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { RelayConfig } from './config.ts';
@@ -17,9 +17,12 @@ export interface HttpAppOptions {
   readonly log: Logger;
   /** Once true, every request is refused with `SHUTTING_DOWN`. */
   readonly isClosing: () => boolean;
+  /** Hears the code of every refused request. */
+  readonly onRefused: (code: ErrorCode) => void;
 }
 
-export async function createHttpApp({ config, log, isClosing }: HttpAppOptions): Promise<FastifyInstance> {
+export async function createHttpApp(options: HttpAppOptions): Promise<FastifyInstance> {
+  const { config, log, isClosing, onRefused } = options;
   const loggerInstance: FastifyBaseLogger = log;
   const app = fastify({
     loggerInstance,
@@ -31,6 +34,7 @@ export async function createHttpApp({ config, log, isClosing }: HttpAppOptions):
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
   });
+  app.decorateReply('refusalCode', null);
   app.setErrorHandler(answerError);
   app.addHook('onRoute', ({ url, config: route }) => {
     if (!route?.access) throw new Error(`Cannot add route ${url}: it does not say who may call it.`);
@@ -70,8 +74,11 @@ export async function createHttpApp({ config, log, isClosing }: HttpAppOptions):
   });
   app.addHook('onResponse', async (request, reply) => {
     const { method, ip } = request;
+    const { statusCode: status, refusalCode } = reply;
     const durationMs = Math.round(reply.elapsedTime);
-    request.log.info({ method, path: pathOf(request), status: reply.statusCode, ip, durationMs }, 'answered');
+    const refusal = refusalCode === null ? {} : { code: refusalCode };
+    request.log.info({ method, path: pathOf(request), status, ...refusal, ip, durationMs }, 'answered');
+    if (refusalCode !== null) onRefused(refusalCode);
   });
   return app;
 }

@@ -11,6 +11,7 @@ import {
 } from '@proofcast/shared';
 import { loadWebmClip } from '@proofcast/shared/testing/webm-clip';
 import { afterEach, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { FailingFolder } from '../testing/failing-folder.ts';
 import { HeldTimers } from '../testing/held-timers.ts';
 import { MediaWorld, type MediaWorldOptions } from '../testing/media-world.ts';
@@ -104,7 +105,7 @@ describe('a publisher', () => {
     await publisher.untilDurable(2);
   });
 
-  test('[I10] has its chunks counted as received at once, and as durable after the sync', async () => {
+  test('[I10] has its chunks counted as received soon, and as durable after the sync', async () => {
     let disk: FailingFolder | undefined;
     const device = await openWorld({ wrapJournals: (folder) => (disk = new FailingFolder(folder)) });
     const publisher = await begin(device);
@@ -119,6 +120,36 @@ describe('a publisher', () => {
     expect(publisher.unread.filter((message) => 'type' in message && message.type === 'ack')).toEqual([]);
     release();
     expect(await publisher.next('ack')).toEqual({ received: 2, durable: 2 });
+  });
+
+  test('[I10] is told of what it sent in one message, but at once when that is much of its window', async () => {
+    let disk: FailingFolder | undefined;
+    const timers = new HeldTimers(778);
+    const device = await openWorld({
+      clock: timers,
+      limits: { maxAckDelayMs: 778, windowBytes: 8 * 1024 },
+      wrapJournals: (folder) => (disk = new FailingFolder(folder)),
+    });
+    const publisher = await begin(device);
+    await publisher.untilDurable(1);
+    let release = (): void => undefined;
+    if (disk) disk.hold = new Promise((resolve) => (release = resolve));
+    publisher.maker.media(CLIP.bytes.subarray(0, 200));
+    publisher.upload(1);
+    await expect.poll(() => timers.size).toBe(1);
+    publisher.maker.media(CLIP.bytes.subarray(200, 400));
+    publisher.upload(2);
+    publisher.socket.send('no json');
+    await publisher.next('refused');
+    expect(publisher.unread).toEqual([]);
+    timers.pass();
+    expect(await publisher.next('ack')).toEqual({ received: 3, durable: 1 });
+    publisher.maker.media(CLIP.bytes.subarray(400, 1400));
+    publisher.upload(3);
+    expect(await publisher.next('ack')).toEqual({ received: 4, durable: 1 });
+    release();
+    await publisher.untilDurable(4);
+    expect(timers.size).toBe(0);
   });
 
   test('[I5] has what it repeats dropped and counted, and is told the number when it skips one', async () => {
@@ -318,19 +349,49 @@ describe('a publisher', () => {
     await second.stop();
   });
 
-  test('[I12] takes over from a publisher of another recording, which then waits for its own', async () => {
+  test('[I12] goes on beside one of another recording, and what is captured now is what viewers get', async () => {
     const device = await openWorld();
     const first = await begin(device);
     await first.untilDurable();
-    const second = await begin(device);
-    expect(await first.closed).toMatchObject({ code: 4409 });
-    expect((await stateOf(device))?.recordingId).toBe(second.maker.start.recordingId);
+    const second = await world.publisher(device);
+    await second.hello({ isCapturing: false });
+    expect((await stateOf(device))?.recordingId).toBe(first.maker.start.recordingId);
+    const third = await begin(device);
+    expect((await stateOf(device))?.recordingId).toBe(third.maker.start.recordingId);
     const states = (await world.media.listRecordings(device.companyId, {})).map(({ state }) => state);
-    expect(states.toSorted()).toEqual(['reconnecting', 'recording']);
-    await second.untilDurable();
-    await second.stop();
-    const again = await world.publisher(device, first.maker);
-    expect(await again.hello()).toMatchObject({ nextSequence: 1 });
+    expect(states).toEqual(['recording', 'recording', 'recording']);
+    for (const publisher of [first, second, third]) {
+      if (publisher === second) publisher.maker.epoch({ mimeType: CLIP.mimeType });
+      publisher.maker.media(CLIP.slices[0] as Uint8Array);
+      publisher.upload();
+      await publisher.untilDurable();
+      expect(await publisher.stop()).toMatchObject({ chunkCount: 2 });
+    }
+  });
+
+  test('[I12] of what was captured earlier is never shown as live', async () => {
+    const device = await openWorld();
+    const publisher = await world.publisher(device);
+    await publisher.hello({ isCapturing: false });
+    publisher.maker.epoch({ mimeType: CLIP.mimeType });
+    publisher.upload();
+    await publisher.untilDurable();
+    expect(await stateOf(device)).toMatchObject({ state: { kind: 'offline' }, recordingId: null });
+  });
+
+  test('[U6] may tell what waits on its disk once it is welcome, and not before', async () => {
+    const device = await openWorld();
+    const publisher = await world.publisher(device);
+    const status = { type: 'status', data: { backlogBytes: 9, backlogChunks: 3 } } as const;
+    publisher.say(status);
+    expect(await publisher.next('refused')).toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
+    await publisher.hello();
+    publisher.say(status);
+    publisher.maker.epoch({ mimeType: CLIP.mimeType });
+    publisher.upload();
+    await publisher.untilDurable();
+    publisher.say({ type: 'status', data: { backlogBytes: -1, backlogChunks: 0 } });
+    expect(await publisher.next('refused')).toMatchObject({ code: 'MESSAGE_INVALID' });
   });
 
   test('[I13] that is lost is waited for, and goes on with what the relay has not got', async () => {
@@ -354,13 +415,13 @@ describe('a publisher', () => {
     await viewer.untilState(device.streamId, 'offline');
   });
 
-  test('[I13] that does not come back in time finds its recording sealed with what there is', async () => {
+  test('[I13] that does not come back in time finds its recording provisional, and goes on in it', async () => {
     const timers = new HeldTimers(GRACE_MS);
     const device = await openWorld({ clock: timers });
     const publisher = await begin(device);
     CLIP.slices.forEach((slice) => publisher.maker.media(slice));
-    publisher.upload(1);
-    await publisher.untilDurable();
+    publisher.sendFrame(publisher.maker.frame(1));
+    await publisher.untilDurable(2);
     const viewer = await world.viewer(device.companyId);
     await viewer.next('streams');
     publisher.socket.terminate();
@@ -369,15 +430,16 @@ describe('a publisher', () => {
     const { state } = await viewer.untilState(device.streamId, 'offline');
     expect(state.sinceMs).toBeGreaterThan(0);
     await world.media.whenSealed();
-    expect(await world.media.listRecordings(device.companyId, {})).toMatchObject([{ state: 'sealed' }]);
+    expect(await world.media.listRecordings(device.companyId, {})).toMatchObject([{ state: 'provisional' }]);
 
     const late = await world.publisher(device, publisher.maker);
-    late.hello().catch(() => undefined);
-    expect(await late.next('refused')).toMatchObject({
-      code: 'RECORDING_SEALED',
-      details: { chunkCount: CLIP.slices.length + 1 },
-    });
-    expect(await late.closed).toMatchObject({ code: 4409 });
+    expect(await late.hello()).toMatchObject({ nextSequence: 2, epoch: 0 });
+    await viewer.untilState(device.streamId, 'live');
+    late.upload(2);
+    await late.untilDurable();
+    await late.stop();
+    await world.media.whenSealed();
+    expect(await world.media.listRecordings(device.companyId, {})).toMatchObject([{ state: 'sealed' }]);
   });
 
   test('[I13] that comes back in the last moment keeps its recording', async () => {
@@ -492,7 +554,7 @@ describe('a publisher', () => {
     expect(await world.media.listRecordings(device.companyId, {})).toMatchObject([{ state: 'sealed' }]);
   });
 
-  test('[J6] that does not come back after the disk refused is sealed as soon as the disk takes data again', async () => {
+  test('[J6] that does not come back after the disk refused gets its end as soon as the disk takes data again', async () => {
     const timers = new HeldTimers(GRACE_MS);
     let disk: FailingFolder | undefined;
     const device = await openWorld({
@@ -519,7 +581,7 @@ describe('a publisher', () => {
     timers.pass();
     await viewer.untilState(device.streamId, 'offline');
     await world.media.whenSealed();
-    expect(await world.media.listRecordings(device.companyId, {})).toMatchObject([{ state: 'sealed' }]);
+    expect(await world.media.listRecordings(device.companyId, {})).toMatchObject([{ state: 'provisional' }]);
   });
 
   test('[J7] cannot begin a recording when the disk is too full, while one that runs goes on', async () => {
@@ -577,6 +639,38 @@ describe('a publisher', () => {
     await second.untilDurable();
     await second.stop();
     await begin(device);
+  });
+
+  test('has so many connections for one stream at a time; the oldest that says nothing makes way', async () => {
+    const device = await openWorld({ limits: { maxOpenRecordingsPerStream: 2 } });
+    const first = await begin(device);
+    const silent = [await world.publisher(device), await world.publisher(device)];
+    // Another stream of the device, and another device, have their own.
+    await begin(await world.stream(device, 1));
+    await begin(await world.device(device.companyId, 'Desk 2'));
+    const second = await begin(device);
+    expect(await silent[0]?.closed).toMatchObject({
+      code: 4409,
+      reason: expect.stringMatching(/^STREAM_TAKEN/),
+    });
+    for (const publisher of [first, second]) {
+      await publisher.untilDurable();
+      await publisher.stop();
+    }
+    expect(silent[1]?.socket.readyState).toBe(WebSocket.OPEN);
+  });
+
+  test('says what waits on its disk, of which the newest word counts', async () => {
+    const device = await openWorld();
+    const early = await world.publisher(device);
+    early.say({ type: 'status', data: { backlogBytes: 1, backlogChunks: 1 } });
+    expect(await early.next('refused')).toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
+    const publisher = await begin(device);
+    for (const backlogBytes of [5_000, 700]) {
+      publisher.say({ type: 'status', data: { backlogBytes, backlogChunks: 2 } });
+    }
+    await publisher.untilDurable();
+    expect(world.media.measure().backlogs).toEqual([0, 700]);
   });
 
   test('that is silent for too long is cut off and waited for', async () => {

@@ -7,9 +7,11 @@ import type { RawData, WebSocket } from 'ws';
 import {
   CodedError,
   decodeChunk,
+  decodeStill,
   encodeMessage,
   INGEST_FROM_PUBLISHER,
   INGEST_FROM_RELAY,
+  isStillFrame,
   MAX_CHUNK_PAYLOAD_BYTES,
   parseMessage,
   RELAY_PROTOCOL_VERSION,
@@ -26,9 +28,12 @@ import type { LiveStream } from './live-stream.ts';
 import type { LiveStreams } from './live-streams.ts';
 import type { MediaClock } from './media-clock.ts';
 import type { MediaLimits } from './media-limits.ts';
+import type { MediaCounts } from './metrics/media-counts.ts';
 
 /** Control messages are a few hundred bytes. */
 const MAX_TEXT_BYTES = 16 * 1024;
+/** What a publisher is told at once that it has been received, so that it never waits for its window. */
+const AT_ONCE_SHARE = 1 / 8;
 /** RFC 6455, 7.4.1. */
 const NORMAL_CLOSURE = 1000;
 
@@ -38,6 +43,7 @@ export interface IngestOptions {
   readonly streams: LiveStreams;
   readonly clock: MediaClock;
   readonly limits: MediaLimits;
+  readonly counts: MediaCounts;
   readonly log: Logger;
   readonly onClosed: () => void;
 }
@@ -48,6 +54,9 @@ type State =
   | { readonly kind: 'busy'; readonly recording: LiveRecording | null }
   | { readonly kind: 'publishing'; readonly stream: LiveStream; readonly recording: LiveRecording }
   | { readonly kind: 'closed' };
+
+/** The newest `status` of a publisher. */
+export type Backlog = Extract<MessageFromPublisher, { type: 'status' }>['data'];
 
 interface Incoming {
   readonly data: Buffer;
@@ -62,6 +71,10 @@ export class IngestConnection implements Publisher {
   readonly #inbox: Incoming[] = [];
   #consecutiveRefusals = 0;
   #isAckScheduled = false;
+  /** Bytes that were received since the newest acknowledgement. */
+  #untoldBytes = 0;
+  #cancelLateAck: (() => void) | null = null;
+  #backlog: Backlog | null = null;
 
   /** Must be called in the handler of the upgrade itself, or the first message is lost. */
   constructor(options: IngestOptions) {
@@ -85,6 +98,20 @@ export class IngestConnection implements Publisher {
     return this.#options.device;
   }
 
+  /** Nobody has said yet which recording it is for. */
+  get isAwaitingHello(): boolean {
+    return this.#state.kind === 'awaiting-hello';
+  }
+
+  get isClosed(): boolean {
+    return this.#state.kind === 'closed';
+  }
+
+  /** What the publisher keeps on its own disk, by its own word; null while it has said nothing. */
+  get backlog(): Backlog | null {
+    return this.#backlog;
+  }
+
   onDurable(): void {
     this.#acknowledge();
     if (this.#state.kind === 'publishing') this.#resumeReading(this.#state.recording);
@@ -93,6 +120,11 @@ export class IngestConnection implements Publisher {
   onViewers(viewerCount: number): void {
     // Before that, `welcome` will tell it.
     if (this.#state.kind === 'publishing') this.#send({ type: 'viewers', data: { viewerCount } });
+  }
+
+  onStills(intervalMs: number | null): void {
+    // Before that, `#welcome` will tell it.
+    if (this.#state.kind === 'publishing') this.#send({ type: 'stills', data: { intervalMs } });
   }
 
   /** Ends the connection with a coded reason. Idempotent. */
@@ -138,6 +170,8 @@ export class IngestConnection implements Publisher {
         return this.#onHello(message.data);
       case 'stop':
         return this.#onStop(message.data.chunkCount);
+      case 'status':
+        return this.#onStatus(message.data);
     }
   }
 
@@ -155,10 +189,10 @@ export class IngestConnection implements Publisher {
     this.#state.cancelTimeout();
     this.#state = { kind: 'busy', recording: null };
     const { streams, device, clock } = this.#options;
-    const { recordingId, startedAtUs } = hello;
+    const { recordingId, startedAtUs, isCapturing = true } = hello;
     const publisherClockOffsetUs = clock.nowMs() * 1000 - hello.sentAtUs;
     streams
-      .open({ device, recordingId, startedAtUs, publisherClockOffsetUs, publisher: this })
+      .open({ device, recordingId, startedAtUs, isCapturing, publisherClockOffsetUs, publisher: this })
       .then(({ stream, recording }) => this.#welcome(stream, recording))
       .catch((error: unknown) => this.#turnAway(error));
   }
@@ -180,14 +214,20 @@ export class IngestConnection implements Publisher {
         sentAtUs: clock.nowMs() * 1000,
       },
     });
+    const intervalMs = stream.stillIntervalMs(recording);
+    if (intervalMs !== null) this.#send({ type: 'stills', data: { intervalMs } });
     this.#continue({ kind: 'publishing', stream, recording });
     this.#acknowledge();
   }
 
   #onFrame(frame: Buffer): void {
     if (this.#state.kind !== 'publishing') throw unexpected('a chunk', 'hello comes first');
-    const { recording } = this.#state;
+    const { stream, recording } = this.#state;
+    const { counts } = this.#options;
+    if (isStillFrame(frame)) return stream.takeStill(recording, decodeStill(frame));
     const chunk = decodeChunk(frame);
+    counts.receivedChunks += 1;
+    counts.receivedBytes += frame.length;
     const expectedSequence = recording.nextSequence;
     if (chunk.sequence > expectedSequence) {
       throw new CodedError(
@@ -201,6 +241,7 @@ export class IngestConnection implements Publisher {
       recording.accept(chunk, this.#options.clock.nowMs() * 1000);
       this.#consecutiveRefusals = 0;
       if (recording.undurableBytes > this.#options.limits.maxUndurableBytes) this.#socket.pause();
+      return this.#acknowledgeSoon(frame.length);
     }
     this.#acknowledge();
   }
@@ -223,6 +264,11 @@ export class IngestConnection implements Publisher {
       .catch((error: unknown) => this.#turnAway(error));
   }
 
+  #onStatus(backlog: Backlog): void {
+    if (this.#state.kind !== 'publishing') throw unexpected('status', 'hello comes first');
+    this.#backlog = backlog;
+  }
+
   #farewell({ identity: { recordingId } }: LiveRecording, chunkCount: number): void {
     this.#send({ type: 'ack', data: { received: chunkCount, durable: chunkCount } });
     this.#send({ type: 'stopped', data: { recordingId, chunkCount } });
@@ -231,12 +277,23 @@ export class IngestConnection implements Publisher {
     this.#socket.close(NORMAL_CLOSURE, 'stopped');
   }
 
+  /** With the word that the chunk is durable, which usually follows soon; at once when much has come. */
+  #acknowledgeSoon(byteLength: number): void {
+    const { clock, limits } = this.#options;
+    this.#untoldBytes += byteLength;
+    if (this.#untoldBytes >= limits.windowBytes * AT_ONCE_SHARE) return this.#acknowledge();
+    this.#cancelLateAck ??= clock.schedule(() => this.#acknowledge(), limits.maxAckDelayMs);
+  }
+
   /** One acknowledgement for all that happens in one turn of the event loop. */
   #acknowledge(): void {
     if (this.#isAckScheduled) return;
     this.#isAckScheduled = true;
     setImmediate(() => {
       this.#isAckScheduled = false;
+      this.#untoldBytes = 0;
+      this.#cancelLateAck?.();
+      this.#cancelLateAck = null;
       if (this.#state.kind !== 'publishing') return;
       const { nextSequence, durableCount } = this.#state.recording;
       this.#send({ type: 'ack', data: { received: nextSequence, durable: durableCount } });
@@ -276,6 +333,7 @@ export class IngestConnection implements Publisher {
   }
 
   #sendRefusal(error: CodedError): void {
+    this.#options.counts.refuse(error.code);
     const expectedSequence = this.#recording?.nextSequence ?? 0;
     this.#send({ type: 'refused', data: { ...error.toBody(), expectedSequence } });
   }
@@ -299,6 +357,7 @@ export class IngestConnection implements Publisher {
     this.#state = { kind: 'closed' };
     this.#inbox.length = 0;
     this.#stopHeartbeat();
+    this.#cancelLateAck?.();
     recording?.detach(this);
     // A paused socket would never see the answer to its close frame.
     if (this.#socket.isPaused) this.#socket.resume();

@@ -1,20 +1,30 @@
 /**
- * One recording that is being made: its journal, what is known of it, its publisher or the wait for one, its readers.
- * Leaves the protocols to ingest and fallback, and what happens after the end to its owner.
+ * One recording that is being made: its publisher or the wait for one, and its readers. Leaves the protocols to ingest
+ * and fallback, the bytes to the open recording, and what happens to that after the end to its owner.
  */
 import type { Logger } from 'pino';
 import { CodedError, type Chunk, type Id, type RecordingEvent } from '@proofcast/shared';
-import type { Journal } from './journal/journal.ts';
 import type { EndReason, RecordingIdentity } from './journal/journal-start.ts';
 import type { MediaClock } from './media-clock.ts';
-import { Outbox, type OutboxLimits, type OutboxSink, type OutboxSource } from './outbox.ts';
-import type { ChunkEntry, KeyPoint, OpenEpoch, RecordingIndex } from './recording/recording-index.ts';
+import {
+  mediaFrame,
+  Outbox,
+  type OutboxLimits,
+  type OutboxSink,
+  type OutboxSource,
+  type Rewind,
+} from './outbox.ts';
+import type { PayloadCache } from './payload-cache.ts';
+import type { OpenRecording } from './recording/open-recording.ts';
+import type { ChunkEntry, KeyPoint, OpenEpoch } from './recording/recording-index.ts';
 
 /** What a recording asks of the connection that feeds it. */
 export interface Publisher {
   /** More chunks are durable than before. */
   onDurable(): void;
   onViewers(viewerCount: number): void;
+  /** How often a still picture is wanted; null: none any more. */
+  onStills(intervalMs: number | null): void;
   /** Ends the connection; the recording has let go of it already. */
   close(error: CodedError): void;
 }
@@ -35,22 +45,21 @@ export type LiveRecordingState =
   | { readonly kind: 'closed'; readonly sinceMs: number };
 
 export interface LiveRecordingOptions {
-  readonly journal: Journal;
-  readonly index: RecordingIndex;
+  readonly recording: OpenRecording;
   readonly owner: RecordingOwner;
   readonly clock: MediaClock;
   readonly graceMs: number;
   readonly limits: OutboxLimits;
+  /** Of all recordings together. */
+  readonly payloads: PayloadCache;
   readonly log: Logger;
   /** Since when there is no publisher. */
   readonly waitingSinceMs: number;
-  readonly publisherClockOffsetUs: number;
 }
 
 export class LiveRecording implements OutboxSource {
   readonly #options: LiveRecordingOptions;
-  readonly #journal: Journal;
-  readonly #index: RecordingIndex;
+  readonly #recording: OpenRecording;
   readonly #readers = new Set<Outbox>();
   #state: LiveRecordingState;
   #publisherClockOffsetUs: number;
@@ -59,12 +68,11 @@ export class LiveRecording implements OutboxSource {
   /** Begins without a publisher, so that one that never comes ends it too. */
   constructor(options: LiveRecordingOptions) {
     this.#options = options;
-    this.#journal = options.journal;
-    this.#index = options.index;
-    this.#publisherClockOffsetUs = options.publisherClockOffsetUs;
-    this.#stalledSinceMs = options.index.isStalled ? options.waitingSinceMs : null;
+    this.#recording = options.recording;
+    this.#publisherClockOffsetUs = options.recording.clockOffsetUs;
+    this.#stalledSinceMs = options.recording.index.isStalled ? options.waitingSinceMs : null;
     this.#state = this.#waitForPublisher(options.waitingSinceMs);
-    this.#journal.events = {
+    this.#recording.journal.events = {
       onDurable: () => {
         if (this.#state.kind === 'attached') this.#state.publisher.onDurable();
       },
@@ -80,7 +88,12 @@ export class LiveRecording implements OutboxSource {
   }
 
   get identity(): RecordingIdentity {
-    return this.#journal.identity;
+    return this.#recording.identity;
+  }
+
+  /** Its bytes, and what is known of them. */
+  get recording(): OpenRecording {
+    return this.#recording;
   }
 
   get state(): LiveRecordingState {
@@ -94,20 +107,20 @@ export class LiveRecording implements OutboxSource {
 
   /** False once the disk refused: the recording then has to be recovered from its files. */
   get isUsable(): boolean {
-    return this.#journal.isOpen;
+    return this.#recording.journal.isOpen;
   }
 
   get durableCount(): number {
-    return this.#journal.durableCount;
+    return this.#recording.journal.durableCount;
   }
 
   get undurableBytes(): number {
-    return this.#journal.undurableBytes;
+    return this.#recording.journal.undurableBytes;
   }
 
   /** Chain value of the newest chunk. */
   get chain(): Uint8Array {
-    return this.#index.chain;
+    return this.#recording.index.chain;
   }
 
   /** Relay's clock minus publisher's clock, microseconds. */
@@ -120,23 +133,39 @@ export class LiveRecording implements OutboxSource {
   }
 
   get nextSequence(): number {
-    return this.#index.nextSequence;
+    return this.#recording.index.nextSequence;
   }
 
   get epoch(): OpenEpoch | null {
-    return this.#index.epoch;
+    return this.#recording.index.epoch;
+  }
+
+  get epochs(): readonly OpenEpoch[] {
+    return this.#recording.index.epochs;
   }
 
   get newestKey(): KeyPoint | null {
-    return this.#index.newestKey;
+    return this.#recording.index.newestKey;
+  }
+
+  keyPointAt(timeUs: number): KeyPoint | null {
+    return this.#recording.index.keyPointAt(timeUs);
+  }
+
+  nextKeyPoint(after: KeyPoint): KeyPoint | null {
+    return this.#recording.index.nextKeyPoint(after);
   }
 
   entry(sequence: number): ChunkEntry | null {
-    return this.#index.entry(sequence);
+    return this.#recording.index.entry(sequence);
   }
 
   read(entry: ChunkEntry): Promise<Uint8Array> {
-    return this.#journal.readPayload(entry.stored);
+    const { place } = entry.stored;
+    if (place.kind === 'memory') return Promise.resolve(place.bytes);
+    return this.#options.payloads.get(`${this.identity.recordingId} ${entry.sequence}`, () =>
+      this.#recording.journal.readPayload(entry.stored),
+    );
   }
 
   /** Throws `RECORDING_SEALED` when the recording has been ended meanwhile. */
@@ -170,18 +199,22 @@ export class LiveRecording implements OutboxSource {
   }
 
   /**
-   * Takes a chunk whose number, hash and chain are right. Throws as `RecordingIndex.check` does, and `STORAGE_FAILED`
-   * when the journal is closed; nothing was taken then.
+   * Takes a chunk whose number, hash and chain are right. Throws as `RecordingIndex.check` does, `RECORDING_SEALED`
+   * after the end, and `STORAGE_FAILED` when the journal is closed; nothing was taken then.
    */
   accept(chunk: Chunk, receivedAtUs: number): void {
-    const checked = this.#index.check(chunk);
-    const entry = checked.store(this.#journal.append({ ...chunk, receivedAtUs }));
-    for (const reader of this.#readers) reader.offer(entry, chunk.payload);
-    if (checked.event !== null) this.#onEvent(checked.event);
+    // What comes after the end would be acknowledged, and be in no file.
+    if (this.#state.kind === 'ending' || this.#state.kind === 'closed') {
+      throw recordingSealed(this.identity.recordingId, this.nextSequence);
+    }
+    const { entry, event } = this.#recording.append(chunk, receivedAtUs);
+    const frame = mediaFrame(entry, chunk.payload);
+    for (const reader of this.#readers) reader.offer(entry, frame);
+    if (event !== null) this.#onEvent(event);
   }
 
-  /** Adds a reader that sends to `sink`, until `removeReader` or the end. */
-  addReader(sink: OutboxSink): Outbox {
+  /** Adds a reader that sends to `sink`, until `removeReader` or the end; live, or from a place in the past on. */
+  addReader(sink: OutboxSink, rewind: Rewind | null): Outbox {
     const reader: Outbox = new Outbox({
       source: this,
       sink,
@@ -190,9 +223,14 @@ export class LiveRecording implements OutboxSource {
       onEnded: () => this.removeReader(reader),
     });
     this.#readers.add(reader);
-    reader.start();
+    reader.start(rewind);
     this.#onReaders();
     return reader;
+  }
+
+  /** Tells the publisher, if there is one, how often a still picture is wanted. */
+  tellStills(intervalMs: number | null): void {
+    if (this.#state.kind === 'attached') this.#state.publisher.onStills(intervalMs);
   }
 
   /** Idempotent. */
@@ -210,9 +248,9 @@ export class LiveRecording implements OutboxSource {
   }
 
   /**
-   * Ends the recording: makes all of it durable, writes why, and closes its files. Viewers are told `farewell`.
-   * A publisher that is still attached is left to the caller. Throws `STORAGE_FAILED`; the recording then waits for
-   * a publisher again.
+   * Ends the recording: makes all of it durable and writes why. Its files stay open, for whoever takes it over. Viewers
+   * are told `farewell`. A publisher that is still attached is left to the caller. Throws `STORAGE_FAILED`; the
+   * recording then waits for a publisher again.
    */
   async end(reason: EndReason, farewell: CodedError): Promise<void> {
     const { clock } = this.#options;
@@ -223,12 +261,14 @@ export class LiveRecording implements OutboxSource {
     if (this.#state.kind === 'waiting') this.#state.cancelGrace();
     this.#state = { kind: 'ending', sinceMs: this.#state.kind === 'waiting' ? sinceMs : clock.nowMs() };
     try {
-      await this.#journal.end(reason, clock.nowMs() * 1000);
+      const atMs = clock.nowMs();
+      const publisherAtMs = Math.round(atMs - this.#publisherClockOffsetUs / 1000);
+      await this.#recording.end({ reason, atMs, publisherAtMs });
     } catch (error) {
       if (this.#isEnding) this.#state = this.#waitForPublisher(clock.nowMs());
       throw error;
     }
-    await this.close(farewell);
+    this.#letGo(farewell);
   }
 
   /** Keeps a closed recording for another attempt to open its journal. */
@@ -238,12 +278,16 @@ export class LiveRecording implements OutboxSource {
 
   /** Lets go of everything; the journal stays as it is and can be recovered. Idempotent. */
   async close(farewell: CodedError): Promise<void> {
+    this.#letGo(farewell);
+    await this.#recording.close();
+  }
+
+  #letGo(farewell: CodedError): void {
     const { sinceMs } = this.#state;
     this.detachAnybody(farewell);
     if (this.#state.kind === 'waiting') this.#state.cancelGrace();
     this.#state = { kind: 'closed', sinceMs };
     this.dismissReaders(farewell);
-    await this.#journal.close();
   }
 
   get #isEnding(): boolean {
@@ -258,8 +302,8 @@ export class LiveRecording implements OutboxSource {
 
   #onEvent(event: RecordingEvent): void {
     const wasStalled = this.#stalledSinceMs !== null;
-    if (this.#index.isStalled !== wasStalled) {
-      this.#stalledSinceMs = this.#index.isStalled ? this.#options.clock.nowMs() : null;
+    if (this.#recording.index.isStalled !== wasStalled) {
+      this.#stalledSinceMs = this.#recording.index.isStalled ? this.#options.clock.nowMs() : null;
     }
     this.#options.owner.onEvent(this, event);
     this.#options.owner.onChanged(this);

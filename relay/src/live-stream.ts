@@ -5,13 +5,16 @@
 import type { Logger } from 'pino';
 import {
   CodedError,
+  toCodedError,
   type DevicePrincipal,
   type Id,
   type RecordingEvent,
+  type Still,
   type StreamState,
 } from '@proofcast/shared';
 import { JournalDamagedError } from './journal/journal-reader.ts';
 import type { EndReason } from './journal/journal-start.ts';
+import { KeyedTurns } from './keyed-turns.ts';
 import {
   recordingSealed,
   type LiveRecording,
@@ -20,15 +23,19 @@ import {
   type RecordingOwner,
 } from './live-recording.ts';
 import type { MediaClock } from './media-clock.ts';
-import type { Outbox, OutboxSink } from './outbox.ts';
+import type { Outbox, OutboxSink, Rewind } from './outbox.ts';
 import type { RecordingOpener } from './recording-opener.ts';
 import { recordingNotFound } from './recording/catalogue.ts';
+import type { OpenRecording } from './recording/open-recording.ts';
+import { Stills, type StillLimits } from './stills.ts';
 
 /** What a publisher says in its `hello`. */
 export interface OpenRequest {
   readonly device: DevicePrincipal;
   readonly recordingId: Id;
   readonly startedAtUs: number;
+  /** Whether something is being captured for it now; otherwise it was captured earlier and never becomes current. */
+  readonly isCapturing: boolean;
   readonly publisherClockOffsetUs: number;
   readonly publisher: Publisher;
 }
@@ -39,16 +46,19 @@ export interface StreamOwner {
   /** The stream was live until then. */
   onLastLive(stream: LiveStream, lastLiveAtMs: number): void;
   onEvent(recording: LiveRecording, event: RecordingEvent): void;
-  /** The journal is complete and closed: make the recording playable. */
-  onEnded(recordingId: Id, chunkCount: number): void;
+  /** The recording has its end, and nobody feeds it any more; its files are open. */
+  onEnded(recording: OpenRecording): void;
   /** The journal cannot be read any more; what is left of it is kept. */
   onLost(recordingId: Id, error: CodedError): void;
   /** Throws when the device must not publish any more. */
   checkMayPublish(device: DevicePrincipal): void;
 }
 
-/** One watched stream, as the viewer's side holds it. */
+/** One watched stream, as the viewer's side holds it. See `Outbox`. */
 export interface Watch {
+  seek(rewind: Rewind): void;
+  extend(untilUs: number): void;
+  live(): void;
   close(): void;
 }
 
@@ -61,12 +71,13 @@ export class LiveStream implements RecordingOwner {
   readonly #clock: MediaClock;
   readonly #log: Logger;
   readonly #maxOpenRecordings: number;
+  readonly #stills: Stills;
   readonly #recordings = new Map<Id, LiveRecording>();
   #current: LiveRecording | null = null;
   #lastLiveAtMs: number | null;
   #isClosed = false;
-  /** Opening and ending happen one after the other; each waits for the one before. */
-  #turn: Promise<unknown> = Promise.resolve();
+  /** A recording is opened and ended one after the other; others of the stream do not wait for it. */
+  readonly #turns = new KeyedTurns();
 
   constructor(options: {
     ids: { streamId: Id; companyId: Id; deviceId: Id };
@@ -75,6 +86,7 @@ export class LiveStream implements RecordingOwner {
     clock: MediaClock;
     log: Logger;
     maxOpenRecordings: number;
+    stillLimits: StillLimits;
     lastLiveAtMs: number | null;
   }) {
     this.streamId = options.ids.streamId;
@@ -86,6 +98,11 @@ export class LiveStream implements RecordingOwner {
     this.#log = options.log;
     this.#maxOpenRecordings = options.maxOpenRecordings;
     this.#lastLiveAtMs = options.lastLiveAtMs;
+    this.#stills = new Stills({
+      clock: options.clock,
+      limits: options.stillLimits,
+      onWanted: (intervalMs) => this.#current?.tellStills(intervalMs),
+    });
   }
 
   get state(): StreamState {
@@ -119,6 +136,11 @@ export class LiveStream implements RecordingOwner {
     return [...this.#recordings.values()].filter((recording) => !recording.isUsable).length;
   }
 
+  /** Of all its recordings: received and not durable. */
+  get undurableBytes(): number {
+    return [...this.#recordings.values()].reduce((sum, recording) => sum + recording.undurableBytes, 0);
+  }
+
   /** Null when the recording is not live on this stream. */
   stateOf(recordingId: Id): LiveRecordingState | null {
     return this.#recordings.get(recordingId)?.state ?? null;
@@ -132,28 +154,28 @@ export class LiveStream implements RecordingOwner {
   }
 
   /**
-   * Begins or resumes a recording and attaches the publisher to it; whoever publishes the stream now is closed with
-   * `STREAM_TAKEN`. Throws `RECORDING_NOT_FOUND`, `RECORDING_SEALED`, `LIMIT_REACHED`, `STORAGE_FULL`,
-   * `STORAGE_FAILED`.
+   * Begins or resumes a recording and attaches the publisher to it; whoever fed the same recording before is closed
+   * with `STREAM_TAKEN`. Recordings of one stream are fed side by side. Throws `RECORDING_NOT_FOUND`,
+   * `RECORDING_SEALED`, `RECORDING_DELETED`, `RECORDING_DAMAGED`, `LIMIT_REACHED`, `STORAGE_FULL`, `STORAGE_FAILED`.
    */
   open(request: OpenRequest): Promise<LiveRecording> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(request.recordingId, async () => {
       this.#checkNotClosed();
+      this.#owner.checkMayPublish(request.device);
       const recording = await this.#usableRecording(request);
       this.#recordings.set(recording.identity.recordingId, recording);
       this.#checkNotClosed();
-      this.#owner.checkMayPublish(request.device);
-      const taken = new CodedError('STREAM_TAKEN', 'A newer connection of the device took over the stream.');
-      for (const other of this.#recordings.values()) other.detachAnybody(taken);
+      await this.#checkMayStillPublish(recording, request.device);
       recording.attach(request.publisher, request.publisherClockOffsetUs);
-      this.#makeCurrent(recording);
+      if (request.isCapturing && !this.#isOlderThanCurrent(recording)) this.#makeCurrent(recording);
       return recording;
     });
   }
 
   /** Ends a recording for good. Throws `STORAGE_FAILED`; the recording then stays open. */
   end(recording: LiveRecording, reason: EndReason, farewell: CodedError): Promise<void> {
-    return this.#inTurn(() => this.#endNow(recording, reason, farewell));
+    const { recordingId } = recording.identity;
+    return this.#turns.run(recordingId, () => this.#endNow(recording, reason, farewell));
   }
 
   /** Ends everything on the stream: publishers and viewers are told `error`. */
@@ -166,23 +188,46 @@ export class LiveStream implements RecordingOwner {
     }
   }
 
-  /** Throws `STREAM_OFFLINE` when nothing is being recorded. */
-  watch(sink: OutboxSink): Watch {
-    const recording = this.#current;
-    if (recording === null || this.state.kind === 'offline') {
-      throw new CodedError('STREAM_OFFLINE', `Nobody publishes the stream ${this.streamId} at the moment.`);
-    }
-    const reader: Outbox = recording.addReader(sink);
-    return { close: () => recording.removeReader(reader) };
+  /** Live, or from a place in the past on. Throws `STREAM_OFFLINE` when nothing is being recorded. */
+  watch(sink: OutboxSink, rewind: Rewind | null): Watch {
+    const recording = this.#requireCurrent();
+    const reader: Outbox = recording.addReader(sink, rewind);
+    return {
+      seek: (to) => reader.seek(to),
+      extend: (untilUs) => reader.extend(untilUs),
+      live: () => reader.live(),
+      close: () => recording.removeReader(reader),
+    };
+  }
+
+  /** Throws as `watch` does. */
+  checkWatchable(): void {
+    this.#requireCurrent();
+  }
+
+  /** The newest still picture, null when there is none yet; makes them wanted. Throws `STREAM_OFFLINE`. */
+  askForStill(): Still | null {
+    this.#requireCurrent();
+    return this.#stills.ask();
+  }
+
+  /** What the publisher of `recording` is to be told when it comes; null: no still is wanted of it. */
+  stillIntervalMs(recording: LiveRecording): number | null {
+    return recording === this.#current ? this.#stills.intervalMs : null;
+  }
+
+  /** Takes a still picture from the publisher of `recording`; drops it unless it shows what is watched now. */
+  takeStill(recording: LiveRecording, still: Still): void {
+    if (recording === this.#current) this.#stills.take(still);
   }
 
   /** Lets go of all recordings; their journals stay and are recovered by the next run. Idempotent. */
   async close(farewell: CodedError): Promise<void> {
     this.#isClosed = true;
+    this.#stills.forget();
     for (const recording of this.#recordings.values()) recording.detachAnybody(farewell);
-    await this.#inTurn(() =>
-      Promise.all([...this.#recordings.values()].map((recording) => recording.close(farewell))),
-    );
+    await this.#turns.whenIdle();
+    await Promise.all([...this.#recordings.values()].map((recording) => recording.close(farewell)));
     this.#recordings.clear();
     this.#current = null;
   }
@@ -200,15 +245,16 @@ export class LiveStream implements RecordingOwner {
 
   onGraceOver(recording: LiveRecording): void {
     const farewell = new CodedError('STREAM_OFFLINE', 'The publisher did not come back in time.');
-    this.#inTurn(async () => {
+    const task = async (): Promise<void> => {
       // A publisher that came while this waited for its turn has the recording.
       if (recording.state.kind === 'waiting') await this.#endNow(recording, 'publisher-lost', farewell);
-    }).catch((error: unknown) => {
+    };
+    this.#turns.run(recording.identity.recordingId, task).catch((error: unknown) => {
       this.#log.error({ ...this.#idsOf(recording), err: error }, 'cannot end a recording that nobody feeds');
     });
   }
 
-  /** The recording as it is, recovered, or new; with its grace time running. */
+  /** The recording as it is, gone on with, read again, or new; with its grace time running. */
   async #usableRecording({ device, recordingId, startedAtUs }: OpenRequest): Promise<LiveRecording> {
     const { companyId, deviceId, streamId } = device;
     const known = this.#recordings.get(recordingId);
@@ -216,14 +262,24 @@ export class LiveStream implements RecordingOwner {
       if (known.identity.startedAtUs !== startedAtUs) throw recordingNotFound(recordingId);
       return known.isUsable ? known : this.#reopen(known);
     }
-    const row = await this.#opener.find(recordingId);
+    const row = await this.#opener.find(recordingId, streamId);
+    this.#checkRoomForAnother();
     if (row === null) {
-      this.#checkRoomForAnother();
       return this.#opener.create({ recordingId, companyId, streamId, deviceId, startedAtUs }, this);
     }
     const isOurs = row.stream_id === streamId && row.device_id === deviceId && row.company_id === companyId;
     if (!isOurs || row.started_at_us !== startedAtUs) throw recordingNotFound(recordingId);
-    throw recordingSealed(recordingId, row.chunk_count);
+    return this.#opener.resume(row, this);
+  }
+
+  /** The device may have been revoked while the recording was being opened: nothing more comes then. */
+  async #checkMayStillPublish(recording: LiveRecording, device: DevicePrincipal): Promise<void> {
+    try {
+      this.#owner.checkMayPublish(device);
+    } catch (error) {
+      await this.#endNow(recording, 'device-revoked', toCodedError(error));
+      throw error;
+    }
   }
 
   async #endNow(recording: LiveRecording, reason: EndReason, farewell: CodedError): Promise<void> {
@@ -232,8 +288,8 @@ export class LiveStream implements RecordingOwner {
     const usable = recording.isUsable ? recording : await this.#reopen(recording);
     if (usable.state.kind === 'attached') this.#setLastLive(this.#clock.nowMs());
     await usable.end(reason, farewell);
-    this.#owner.onEnded(recordingId, usable.nextSequence);
     this.#forget(usable);
+    this.#owner.onEnded(usable.recording);
   }
 
   /** Reads a recording again from its files after the disk refused it. Throws `STORAGE_FAILED`. */
@@ -241,9 +297,10 @@ export class LiveStream implements RecordingOwner {
     const { recordingId } = broken.identity;
     const gone = new CodedError('STORAGE_FAILED', 'The disk of the relay refused the recording.');
     await broken.close(gone);
+    this.#opener.forget(broken.recording);
     let recovered;
     try {
-      recovered = await this.#opener.recover(recordingId);
+      recovered = await this.#opener.recover(recordingId, broken.durableCount);
       if (recovered === null) throw new JournalDamagedError(`The journal of ${recordingId} is missing.`);
     } catch (error) {
       if (error instanceof JournalDamagedError) {
@@ -252,14 +309,22 @@ export class LiveStream implements RecordingOwner {
       } else broken.waitAgain();
       throw error;
     }
-    const recording = recovered.open(this);
+    const waitingSinceMs = recovered.lastReceivedAtMs ?? this.#clock.nowMs();
+    const recording = this.#opener.live(recovered, { owner: this, waitingSinceMs });
     this.#recordings.set(recordingId, recording);
     if (this.#current === broken) this.#current = recording;
     return recording;
   }
 
+  /** What began later is what the person shares now, as long as somebody feeds it. */
+  #isOlderThanCurrent({ identity }: LiveRecording): boolean {
+    const current = this.#current;
+    return current?.state.kind === 'attached' && current.identity.startedAtUs > identity.startedAtUs;
+  }
+
   #makeCurrent(recording: LiveRecording): void {
     const before = this.#current;
+    if (before !== recording && this.#stills.intervalMs !== null) before?.tellStills(null);
     this.#current = recording;
     this.onChanged(recording);
     if (before === null || before === recording) return;
@@ -280,6 +345,11 @@ export class LiveStream implements RecordingOwner {
     this.#owner.onChanged(this);
   }
 
+  #requireCurrent(): LiveRecording {
+    if (this.#current !== null && this.state.kind !== 'offline') return this.#current;
+    throw new CodedError('STREAM_OFFLINE', `Nobody publishes the stream ${this.streamId} at the moment.`);
+  }
+
   #checkRoomForAnother(): void {
     if (this.#recordings.size < this.#maxOpenRecordings) return;
     throw new CodedError(
@@ -294,11 +364,5 @@ export class LiveStream implements RecordingOwner {
 
   #idsOf(recording: LiveRecording): { recordingId: Id; streamId: Id } {
     return { recordingId: recording.identity.recordingId, streamId: this.streamId };
-  }
-
-  #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(task);
-    this.#turn = result.catch(() => undefined);
-    return result;
   }
 }

@@ -6,16 +6,22 @@ import type { Logger } from 'pino';
 import {
   CodedError,
   type DevicePrincipal,
+  type EpochStart,
   type Id,
   type RecordingEvent,
+  type Still,
   type StreamView,
 } from '@proofcast/shared';
 import type { LiveRecording } from './live-recording.ts';
 import { LiveStream, type OpenRequest, type StreamOwner, type Watch } from './live-stream.ts';
 import type { MediaClock } from './media-clock.ts';
-import type { OutboxSink } from './outbox.ts';
-import type { RecoveredJournal, RecordingOpener } from './recording-opener.ts';
+import type { MediaMeasurements } from './metrics/media-measurements.ts';
+import type { OutboxSink, Rewind } from './outbox.ts';
+import type { RecordingOpener } from './recording-opener.ts';
 import type { RecordingCatalogue } from './recording/catalogue.ts';
+import { RecordingDescriptions } from './recording/descriptions.ts';
+import type { OpenRecording } from './recording/open-recording.ts';
+import type { StillLimits } from './stills.ts';
 import type { StreamDirectory, StreamEntry } from './stream-directory.ts';
 
 /** Hears what changes in one company. */
@@ -24,6 +30,9 @@ export interface StreamListener {
   onStreamRemoved(streamId: Id): void;
 }
 
+/** How long a change of the number of viewers alone may wait, for others to be told with it. */
+const VIEWER_COUNT_DELAY_MS = 500;
+
 export interface LiveStreamsOptions {
   readonly opener: RecordingOpener;
   readonly directory: StreamDirectory;
@@ -31,14 +40,27 @@ export interface LiveStreamsOptions {
   readonly clock: MediaClock;
   readonly log: Logger;
   readonly maxOpenRecordingsPerStream: number;
-  /** The journal of a recording is complete: make it playable. */
-  readonly onEnded: (recordingId: Id, chunkCount: number) => void;
+  readonly stillLimits: StillLimits;
+  /** Least time between two updates of what a recording shows. */
+  readonly describeIntervalMs: number;
+  /** Resolves when an earlier run of the relay has left nothing of the recording that is still to be read. */
+  readonly whenRead: (recordingId: Id) => Promise<void>;
+  /** A recording has its end, and nobody feeds it any more. */
+  readonly onEnded: (recording: OpenRecording) => void;
+}
+
+/** What subscribers were told last of a stream. */
+interface Told {
+  /** All but the viewers, as JSON. */
+  readonly text: string;
+  readonly viewerCount: number;
+  /** Set while another count waits to be told. */
+  cancelCount: (() => void) | null;
 }
 
 interface Company {
   readonly entries: Map<Id, StreamEntry>;
-  /** What subscribers were told last, as JSON. */
-  readonly told: Map<Id, string>;
+  readonly told: Map<Id, Told>;
   readonly listeners: Set<StreamListener>;
 }
 
@@ -50,11 +72,18 @@ export class LiveStreams implements StreamOwner {
   readonly #revokedDevices = new Set<Id>();
   #isClosed = false;
   readonly #background = new Set<Promise<void>>();
+  readonly #descriptions: RecordingDescriptions;
   /** Reading a company again happens one after the other, so that an older answer never replaces a newer one. */
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: LiveStreamsOptions) {
     this.#options = options;
+    const { catalogue, directory, clock, log, describeIntervalMs: intervalMs } = options;
+    const write = async (streamId: Id, recordingId: Id, epoch: EpochStart): Promise<void> => {
+      await catalogue.describe(recordingId, epoch);
+      await directory.setSourceName(streamId, epoch.sourceName);
+    };
+    this.#descriptions = new RecordingDescriptions({ write, clock, intervalMs, log });
   }
 
   /** Every stream of the company whose device is not revoked. */
@@ -86,27 +115,45 @@ export class LiveStreams implements StreamOwner {
     const entry = await this.#options.directory.find(streamId);
     if (entry?.companyId !== companyId || entry.deviceId !== deviceId) throw streamNotFound(streamId);
     if (!this.#companies.get(companyId)?.entries.has(streamId)) await this.refresh(companyId);
+    await this.#options.whenRead(request.recordingId);
     if (this.#isClosed) throw new CodedError('SHUTTING_DOWN', 'The relay is shutting down; connect again.');
     const stream = this.#streamOf(entry);
     return { stream, recording: await stream.open(request) };
   }
 
   /** Throws `STREAM_NOT_FOUND`, also for streams of other companies, and `STREAM_OFFLINE`. */
-  watch(companyId: Id, streamId: Id, sink: OutboxSink): Watch {
-    const entry = this.#companies.get(companyId)?.entries.get(streamId);
-    if (entry === undefined) throw streamNotFound(streamId);
-    const stream = this.#streams.get(streamId);
-    if (stream !== undefined) return stream.watch(sink);
-    throw new CodedError('STREAM_OFFLINE', `Nobody publishes the stream ${streamId} at the moment.`);
+  watch(
+    { companyId, streamId, rewind }: { companyId: Id; streamId: Id; rewind: Rewind | null },
+    sink: OutboxSink,
+  ): Watch {
+    return this.#requireStream(companyId, streamId).watch(sink, rewind);
+  }
+
+  /** Throws as `watch` does. */
+  checkWatchable(companyId: Id, streamId: Id): void {
+    this.#requireStream(companyId, streamId).checkWatchable();
+  }
+
+  /** See `LiveStream.askForStill`. Also throws `STREAM_NOT_FOUND`, as `watch` does. */
+  askForStill(companyId: Id, streamId: Id): Still | null {
+    return this.#requireStream(companyId, streamId).askForStill();
+  }
+
+  /** Reads the streams of the company if this one is not known of it; for those who have not subscribed. */
+  async look(companyId: Id, streamId: Id): Promise<void> {
+    if (!this.#companies.get(companyId)?.entries.has(streamId)) await this.refresh(companyId);
   }
 
   /** Takes a recording that an earlier run of the relay left unfinished. Throws when its stream is unknown. */
-  async adopt(recovered: RecoveredJournal): Promise<void> {
-    const { identity } = recovered;
-    const entry = await this.#options.directory.find(identity.streamId);
-    if (entry === null) throw streamNotFound(identity.streamId);
+  async adopt(recording: OpenRecording): Promise<void> {
+    const { streamId } = recording.identity;
+    const { directory, opener, clock } = this.#options;
+    const entry = await directory.find(streamId);
+    if (entry === null) throw streamNotFound(streamId);
+    if (this.#isClosed) throw new CodedError('SHUTTING_DOWN', 'The relay is shutting down.');
     const stream = this.#streamOf(entry);
-    stream.adopt(recovered.open(stream));
+    const waitingSinceMs = recording.lastReceivedAtMs ?? clock.nowMs();
+    stream.adopt(opener.live(recording, { owner: stream, waitingSinceMs }));
   }
 
   /** Ends what the device publishes and refuses what it is about to publish. */
@@ -116,14 +163,12 @@ export class LiveStreams implements StreamOwner {
     await Promise.all(streams.map((stream) => stream.endAll('device-revoked', error)));
   }
 
-  /** What a recording is doing that the database has as begun and not ended. */
-  stateOf(recordingId: Id): 'recording' | 'reconnecting' | 'sealing' {
-    for (const stream of this.#streams.values()) {
-      const state = stream.stateOf(recordingId);
-      if (state?.kind === 'attached') return 'recording';
-      if (state?.kind === 'waiting') return 'reconnecting';
-    }
-    return 'sealing';
+  /** Whether a recording that the database has as begun and not ended is being fed, or waited for. */
+  stateOf(recordingId: Id): 'recording' | 'reconnecting' {
+    const isFed = [...this.#streams.values()].some(
+      (stream) => stream.stateOf(recordingId)?.kind === 'attached',
+    );
+    return isFed ? 'recording' : 'reconnecting';
   }
 
   /** How many recordings wait because the disk refused them. */
@@ -131,10 +176,25 @@ export class LiveStreams implements StreamOwner {
     return [...this.#streams.values()].reduce((sum, stream) => sum + stream.refusedByDisk, 0);
   }
 
+  /** For the metrics. */
+  measure(): Pick<MediaMeasurements, 'streams' | 'undurableBytes'> {
+    const streams = { live: 0, 'capture-stalled': 0, reconnecting: 0 };
+    let undurableBytes = 0;
+    for (const stream of this.#streams.values()) {
+      const { kind } = stream.state;
+      if (kind !== 'offline') streams[kind] += 1;
+      undurableBytes += stream.undurableBytes;
+    }
+    return { streams, undurableBytes };
+  }
+
   /** Lets go of all recordings. Idempotent. */
   async close(farewell: CodedError): Promise<void> {
     this.#isClosed = true;
+    for (const { told } of this.#companies.values())
+      for (const { cancelCount } of told.values()) cancelCount?.();
     await Promise.all([...this.#streams.values()].map((stream) => stream.close(farewell)));
+    await this.#descriptions.close();
     await Promise.all(this.#background);
   }
 
@@ -150,17 +210,15 @@ export class LiveStreams implements StreamOwner {
 
   onEvent({ identity }: LiveRecording, event: RecordingEvent): void {
     if (event.type !== 'epoch-started') return;
-    const { catalogue, directory } = this.#options;
     const { recordingId, streamId, companyId } = identity;
     const company = this.#companies.get(companyId);
     const entry = company?.entries.get(streamId);
     if (entry !== undefined) company?.entries.set(streamId, { ...entry, sourceName: event.data.sourceName });
-    this.#inBackground(catalogue.describe(recordingId, event.data));
-    this.#inBackground(directory.setSourceName(streamId, event.data.sourceName));
+    this.#descriptions.describe(streamId, recordingId, event.data);
   }
 
-  onEnded(recordingId: Id, chunkCount: number): void {
-    this.#options.onEnded(recordingId, chunkCount);
+  onEnded(recording: OpenRecording): void {
+    this.#options.onEnded(recording);
   }
 
   onLost(recordingId: Id, error: CodedError): void {
@@ -172,13 +230,29 @@ export class LiveStreams implements StreamOwner {
     throw new CodedError('DEVICE_REVOKED', 'The device was revoked by an admin of its company.');
   }
 
+  #requireStream(companyId: Id, streamId: Id): LiveStream {
+    if (!this.#companies.get(companyId)?.entries.has(streamId)) throw streamNotFound(streamId);
+    const stream = this.#streams.get(streamId);
+    if (stream !== undefined) return stream;
+    throw new CodedError('STREAM_OFFLINE', `Nobody publishes the stream ${streamId} at the moment.`);
+  }
+
   #streamOf(entry: StreamEntry): LiveStream {
     const known = this.#streams.get(entry.streamId);
     if (known !== undefined) return known;
-    const { opener, clock, log, maxOpenRecordingsPerStream: maxOpenRecordings } = this.#options;
+    const { opener, clock, log, stillLimits, maxOpenRecordingsPerStream: maxOpenRecordings } = this.#options;
     const { streamId, companyId, deviceId, lastLiveAtMs } = entry;
     const ids = { streamId, companyId, deviceId };
-    const stream = new LiveStream({ ids, opener, owner: this, clock, log, maxOpenRecordings, lastLiveAtMs });
+    const stream = new LiveStream({
+      ids,
+      opener,
+      owner: this,
+      clock,
+      log,
+      maxOpenRecordings,
+      stillLimits,
+      lastLiveAtMs,
+    });
     this.#streams.set(streamId, stream);
     return stream;
   }
@@ -205,6 +279,7 @@ export class LiveStreams implements StreamOwner {
     }
     for (const streamId of gone) {
       company.entries.delete(streamId);
+      company.told.get(streamId)?.cancelCount?.();
       company.told.delete(streamId);
       for (const listener of company.listeners) listener.onStreamRemoved(streamId);
     }
@@ -214,10 +289,32 @@ export class LiveStreams implements StreamOwner {
   /** Tells subscribers what the stream is like, unless that is what they were told last. */
   #tell(company: Company, entry: StreamEntry): void {
     const view = this.#view(entry);
-    const text = JSON.stringify(view);
-    if (company.told.get(entry.streamId) === text) return;
-    company.told.set(entry.streamId, text);
+    const { viewerCount, ...rest } = view;
+    const text = JSON.stringify(rest);
+    const told = company.told.get(entry.streamId);
+    if (told?.text === text) {
+      if (told.viewerCount !== viewerCount) this.#tellCountSoon(told, company, entry);
+      return;
+    }
+    this.#tellNow(company, view, text);
+  }
+
+  #tellNow(company: Company, view: StreamView, text: string): void {
+    company.told.get(view.streamId)?.cancelCount?.();
+    company.told.set(view.streamId, { text, viewerCount: view.viewerCount, cancelCount: null });
     for (const listener of company.listeners) listener.onStream(view);
+  }
+
+  /** When a thousand viewers come at once, each of them would otherwise be told of each. */
+  #tellCountSoon(told: Told, company: Company, { streamId }: StreamEntry): void {
+    if (told.cancelCount !== null || this.#isClosed) return;
+    told.cancelCount = this.#options.clock.schedule(() => {
+      told.cancelCount = null;
+      const entry = company.entries.get(streamId);
+      const view = entry && this.#view(entry);
+      if (view !== undefined && view.viewerCount !== told.viewerCount)
+        this.#tellNow(company, view, told.text);
+    }, VIEWER_COUNT_DELAY_MS);
   }
 
   #view(entry: StreamEntry): StreamView {

@@ -1,45 +1,23 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { RelayProcesses } from '../testing/relay-process.ts';
 import { TestClient } from '../testing/test-client.ts';
 
 let dataDir: string;
-const children: ChildProcess[] = [];
+const processes = new RelayProcesses();
 
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'proofcast-main-'));
 });
 afterEach(async () => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
+  processes.killAll();
   await rm(dataDir, { recursive: true, force: true });
 });
 
-function run(env: Record<string, string> = {}, { channel = false } = {}) {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts')], {
-    env: { PATH: process.env['PATH'], RELAY_PORT: '0', DATA_DIR: dataDir, ...env },
-    stdio: ['ignore', 'pipe', 'pipe', ...(channel ? (['ipc'] as const) : [])],
-  });
-  children.push(child);
-  let output = '';
-  child.stderr?.on('data', (part: Buffer) => (output += part.toString()));
-  const listening = Promise.withResolvers<string>();
-  createInterface({ input: child.stdout! }).on('line', (line) => {
-    output += `${line}\n`;
-    if (!line.startsWith('{')) return;
-    const logged = JSON.parse(line) as { msg: string; url: string };
-    if (logged.msg === 'listening') listening.resolve(logged.url);
-  });
-  return {
-    child,
-    url: listening.promise,
-    exit: once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>,
-    output: () => output,
-  };
-}
+const run = (env: Record<string, string> = {}, options: { channel?: boolean } = {}) =>
+  processes.start(dataDir, env, options);
 
 describe('the relay as a process', () => {
   it('says where it listens, prints the first password once, and ends with 0 on a signal', async () => {

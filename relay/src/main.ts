@@ -1,9 +1,17 @@
 /** The relay as a process: environment in, log lines out, signals, exit code. */
+import { setFlagsFromString } from 'node:v8';
 import { pino } from 'pino';
 import { readConfig, type RelayConfig } from './config.ts';
 import type { FirstRun } from './identity/first-run.ts';
 import { startRelay, type Relay } from './server.ts';
 
+// Media passes through in buffers outside of V8's heap, and by default every 64 MB of them make it mark the whole heap:
+// several times a second, which was half of the relay's CPU time. With this they count as part of the heap, whose limit
+// grows with what is alive (docs/benchmarks.md, relay.ingest).
+setFlagsFromString('--external-memory-accounted-in-global-limit');
+// A sync or read of a slow disk holds a thread of libuv's pool for as long as it takes; with Node's four, four of them
+// would hold up every other journal. Node reads this when the pool is first used, which is after this module began.
+process.env['UV_THREADPOOL_SIZE'] ??= '32';
 // Whatever the relay writes, databases and recordings above all, is for its own account only.
 process.umask(0o077);
 

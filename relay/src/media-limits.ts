@@ -5,6 +5,11 @@ export interface MediaLimits {
   readonly helloTimeoutMs: number;
   /** What a publisher may have in flight that is not acknowledged as received; told in `welcome`. */
   readonly windowBytes: number;
+  /**
+   * How long a chunk may go without being acknowledged as received, so that one message usually tells that and that it
+   * is durable. An eighth of the window is acknowledged at once.
+   */
+  readonly maxAckDelayMs: number;
   /** Bytes of one recording that wait for the disk; above it the socket of the publisher is not read. */
   readonly maxUndurableBytes: number;
   /** Recordings of one stream that may be open at a time, waiting for their publisher; more is `LIMIT_REACHED`. */
@@ -22,10 +27,12 @@ export interface MediaLimits {
   readonly warnFreeBytes: number;
   /** Free space below which new recordings are refused with `STORAGE_FULL`; running ones go on. */
   readonly minFreeBytes: number;
+  /** A state of the disk is left when so much more than its limit is free, as a part of the limit. */
+  readonly freeSpaceHysteresis: number;
   /** How often the free space is looked at. */
   readonly freeSpaceIntervalMs: number;
-  /** Newest chunks of a recording whose places are kept in memory for viewers who join or fall behind. */
-  readonly maxIndexedChunks: number;
+  /** Each takes 50 bytes of memory while the recording is open; more are refused with `LIMIT_REACHED`. */
+  readonly maxChunksPerRecording: number;
 
   /** Streams that one viewer socket may watch at a time; more is refused with `LIMIT_REACHED`. */
   readonly maxChannelsPerViewer: number;
@@ -35,13 +42,52 @@ export interface MediaLimits {
   readonly maxViewerBufferBytes: number;
   /** How long a viewer may stay cut off before its channel ends with `VIEWER_TOO_SLOW`. */
   readonly maxViewerLagMs: number;
+  /** Websockets and HTTP bodies on which one user may watch at a time; more is refused with `LIMIT_REACHED`. */
+  readonly maxViewConnectionsPerUser: number;
+  /** A viewer for which bytes wait and that takes none for so long is cut off; counted in heartbeats. */
+  readonly maxStallMs: number;
+  /** Payloads that were read from journals for viewers and are kept for others, of all recordings together. */
+  readonly maxCachedPayloadBytes: number;
+  /** How often a publisher is asked for a still picture while somebody wants them; more are dropped. */
+  readonly stillIntervalMs: number;
+  /** How long one request for a still picture keeps them wanted. */
+  readonly stillWantedMs: number;
 
+  /** Journals of an earlier run that are read at the same time; as many again when publishers wait for them. */
+  readonly concurrentRecoveries: number;
+  /** Least time between two updates of what the database says a recording shows. */
+  readonly describeIntervalMs: number;
+  /** How long a recording stays in its journal for a publisher that was lost, before it is merged into a file. */
+  readonly provisionalKeepMs: number;
   /** Recordings that are sealed at the same time; the others wait. */
   readonly concurrentSeals: number;
-  /** One run of ffmpeg or ffprobe that takes longer is killed, and the recording is `failed` until the next start. */
+  /** Wait after a seal that failed; doubled with each further one, up to the second number. */
+  readonly sealRetryMs: number;
+  readonly maxSealRetryMs: number;
+  /** How long whoever reads from a journal may take when it is not needed any more; then the reading is cut off. */
+  readonly readerGraceMs: number;
+  /** One run of ffmpeg or ffprobe that takes longer is killed; what encodes a whole recording gets a multiple of its length on top. */
   readonly ffmpegTimeoutMs: number;
   /** Between SIGTERM and SIGKILL to ffmpeg. */
   readonly ffmpegKillDelayMs: number;
+  /** Address space of one ffmpeg or ffprobe; what asks for more fails. */
+  readonly ffmpegMaxMemoryBytes: number;
+  /** Derivatives that are made at the same time; the others wait. */
+  readonly concurrentDerivatives: number;
+  /** How many of them may be exports or joined files, which take long; the others keep a place for posters and sprites. */
+  readonly concurrentExports: number;
+  /** Exports of one company that may wait or run; more are refused with `LIMIT_REACHED`. */
+  readonly maxExportsPerCompany: number;
+  /** A derivative that has failed so often is `failed` until somebody asks for it again. */
+  readonly maxDerivativeAttempts: number;
+  /** Wait after the first failure; doubled with each further one, up to the second number. */
+  readonly derivativeBackoffMs: number;
+  readonly maxDerivativeBackoffMs: number;
+  /** Between the end of one look for recordings that are to be deleted and the next look. */
+  readonly retentionIntervalMs: number;
+  /** Recordings that a dry run of the retention lists; it counts all. */
+  readonly maxPreviewedRecordings: number;
+
   /** How long a shutdown waits for running seals; those that are cut off run again at the next start. */
   readonly sealShutdownMs: number;
 }
@@ -52,6 +98,7 @@ const GIB = 1024 * MIB;
 export const DEFAULT_MEDIA_LIMITS: MediaLimits = {
   helloTimeoutMs: 10_000,
   windowBytes: 8 * MIB,
+  maxAckDelayMs: 100,
   maxUndurableBytes: 16 * MIB,
   maxOpenRecordingsPerStream: 8,
   maxConsecutiveRefusals: 1000,
@@ -60,15 +107,37 @@ export const DEFAULT_MEDIA_LIMITS: MediaLimits = {
   commitIntervalMs: 50,
   warnFreeBytes: 5 * GIB,
   minFreeBytes: GIB,
+  freeSpaceHysteresis: 0.1,
   freeSpaceIntervalMs: 10_000,
-  maxIndexedChunks: 4096,
+  // Twelve days at four a second, 200 MiB.
+  maxChunksPerRecording: 4_000_000,
   maxChannelsPerViewer: 64,
   maxViewerMessagesPerSecond: 50,
   maxViewerBufferBytes: 4 * MIB,
   maxViewerLagMs: 10_000,
+  maxViewConnectionsPerUser: 128,
+  maxStallMs: 60_000,
+  maxCachedPayloadBytes: 16 * MIB,
+  stillIntervalMs: 2_000,
+  stillWantedMs: 15_000,
+  concurrentRecoveries: 2,
+  describeIntervalMs: 5_000,
+  provisionalKeepMs: 3_600_000,
   concurrentSeals: 1,
+  sealRetryMs: 60_000,
+  maxSealRetryMs: 3_600_000,
+  readerGraceMs: 600_000,
   ffmpegTimeoutMs: 600_000,
   ffmpegKillDelayMs: 5_000,
+  ffmpegMaxMemoryBytes: 4 * GIB,
+  concurrentDerivatives: 2,
+  concurrentExports: 1,
+  maxExportsPerCompany: 20,
+  maxDerivativeAttempts: 5,
+  derivativeBackoffMs: 10_000,
+  maxDerivativeBackoffMs: 3_600_000,
+  retentionIntervalMs: 3_600_000,
+  maxPreviewedRecordings: 1_000,
   sealShutdownMs: 5_000,
 };
 

@@ -1,33 +1,50 @@
 /** The one face of the media half of the relay: publishers, viewers, journals and recordings. */
 import { mkdir } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import {
   CodedError,
   toCloseReason,
+  toCodedError,
   type DevicePrincipal,
   type Id,
   type Recording,
+  type RecordingDetails,
   type RouteQuery,
+  type Still,
   type StreamView,
   type UserPrincipal,
 } from '@proofcast/shared';
 import type { Database } from './database/database.ts';
 import { ViewerConnection } from './fallback.ts';
+import { HttpCarrier, type ResponseHeaders } from './http-carrier.ts';
 import { IngestConnection } from './ingest.ts';
+import { Derivatives } from './derivatives/derivatives.ts';
+import { Ffprobe } from './derivatives/ffprobe.ts';
 import { DiskSpace } from './journal/disk-space.ts';
 import { journalFolder, type JournalFolder } from './journal/journal-files.ts';
 import { JournalStore } from './journal/store.ts';
 import { LiveStreams } from './live-streams.ts';
 import { systemMediaClock, type MediaClock } from './media-clock.ts';
 import type { MediaLimits } from './media-limits.ts';
+import { MediaCounts } from './metrics/media-counts.ts';
+import type { MediaMeasurements } from './metrics/media-measurements.ts';
+import type { Rewind } from './outbox.ts';
+import { RecordingLibrary } from './recording-library.ts';
 import { RecordingOpener } from './recording-opener.ts';
 import { RecordingCatalogue, type LiveStateOf } from './recording/catalogue.ts';
-import { Ffmpeg } from './recording/ffmpeg.ts';
+import type { ServedBytes } from './recording/file-bytes.ts';
+import { OpenRecordings } from './recording/open-recordings.ts';
+import { RecordingPlayback, type MediaAnswer, type MediaRequest } from './recording/playback.ts';
 import { SealingQueue } from './recording/sealing.ts';
-import { resumeRecordings } from './resume-recordings.ts';
+import { ResumedRecordings } from './resume-recordings.ts';
+import type { RecordingFile } from './retention/recording-file.ts';
+import { Tombstones } from './retention/tombstones.ts';
 import { StreamDirectory } from './stream-directory.ts';
+import { ViewerConnections, type ViewerLink } from './viewer-connections.ts';
 
 export interface MediaServiceOptions {
   readonly database: Database;
@@ -38,18 +55,26 @@ export interface MediaServiceOptions {
   readonly limits: MediaLimits;
   readonly log: Logger;
   readonly clock?: MediaClock;
+  /** Where the media half counts what it does. */
+  readonly counts?: MediaCounts;
   /** For tests that let the disk fail. */
   readonly wrapJournals?: (folder: JournalFolder) => JournalFolder;
 }
 
 interface Parts {
-  readonly options: MediaServiceOptions & { readonly clock: MediaClock };
+  readonly options: MediaServiceOptions & { readonly clock: MediaClock; readonly counts: MediaCounts };
   readonly recordingsDir: string;
   readonly store: JournalStore;
   readonly disk: DiskSpace;
   readonly catalogue: RecordingCatalogue;
+  readonly library: RecordingLibrary;
+  readonly playback: RecordingPlayback;
   readonly streams: LiveStreams;
   readonly sealing: SealingQueue;
+  readonly resumed: ResumedRecordings;
+  readonly derivatives: Derivatives;
+  /** Ends what takes long when the relay shuts down. */
+  readonly abort: AbortController;
 }
 
 const SHUTTING_DOWN = new CodedError('SHUTTING_DOWN', 'The relay is shutting down; connect again.');
@@ -57,43 +82,70 @@ const SHUTTING_DOWN = new CodedError('SHUTTING_DOWN', 'The relay is shutting dow
 export class MediaService {
   readonly #parts: Parts;
   readonly #publishers = new Set<IngestConnection>();
-  readonly #viewers = new Set<ViewerConnection>();
+  readonly #viewers: ViewerConnections;
   #closing: Promise<void> | null = null;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
+    this.#viewers = new ViewerConnections({ maxPerUser: parts.options.limits.maxViewConnectionsPerUser });
   }
 
-  /** Recovers the journals of an earlier run and goes on sealing. Throws when the data directory cannot be used. */
+  /**
+   * Begins to read the journals of an earlier run, and serves meanwhile. Throws when the data directory cannot be used.
+   */
   static async open(given: MediaServiceOptions): Promise<MediaService> {
-    const options = { ...given, clock: given.clock ?? systemMediaClock };
-    const { database, limits, log, clock } = options;
+    const options = {
+      ...given,
+      clock: given.clock ?? systemMediaClock,
+      counts: given.counts ?? new MediaCounts(),
+    };
+    const { database, limits, log, clock, counts } = options;
     const journalsDir = join(resolve(options.dataDir), 'journals');
     const recordingsDir = join(resolve(options.dataDir), 'recordings');
     await mkdir(journalsDir, { recursive: true, mode: 0o700 });
     await mkdir(recordingsDir, { recursive: true, mode: 0o700 });
 
-    const disk = await DiskSpace.open({ path: journalsDir, limits, clock });
+    const disk = await DiskSpace.open({ path: journalsDir, limits, clock, log });
     const files = journalFolder(journalsDir);
     const folder = options.wrapJournals?.(files) ?? files;
-    const store = new JournalStore({ folder, clock, commitIntervalMs: limits.commitIntervalMs, log });
+    const { commitIntervalMs } = limits;
+    const store = new JournalStore({ folder, clock, commitIntervalMs, log, timings: counts });
     const catalogue = new RecordingCatalogue(database);
     const directory = new StreamDirectory(database);
-    const ffmpeg = new Ffmpeg({ ffmpegPath: options.ffmpegPath, limits });
-    const { concurrentSeals } = limits;
+    const tombstones = new Tombstones(database);
+    const recordings = new OpenRecordings();
+    const abort = new AbortController();
+    const { ffmpegPath } = options;
+    const derivatives = await Derivatives.open({ database, recordingsDir, ffmpegPath, limits, clock, log });
+    const whenRead = (recordingId: Id): Promise<void> => resumed.whenRead(recordingId);
     const sealing = new SealingQueue({
       store,
+      disk,
       catalogue,
-      ffmpeg,
+      recordings,
       recordingsDir,
+      ffprobe: new Ffprobe({ ffmpegPath, limits }),
       clock,
-      concurrentSeals,
+      limits,
+      counts,
       log,
+      onSealed: (recordingId) => derivatives.onSealed(recordingId),
     });
-    const graceMs = options.reconnectGraceMs;
-    const opener = new RecordingOpener({ store, catalogue, disk, clock, limits, graceMs, log });
-    const onEnded = (recordingId: Id, chunkCount: number): void => sealing.take(recordingId, chunkCount);
-    const { maxOpenRecordingsPerStream } = limits;
+    const opener = new RecordingOpener({
+      store,
+      catalogue,
+      tombstones,
+      sealing,
+      recordings,
+      recordingsDir,
+      disk,
+      clock,
+      limits,
+      graceMs: options.reconnectGraceMs,
+      log,
+      abort: abort.signal,
+    });
+    const { maxOpenRecordingsPerStream, describeIntervalMs, concurrentRecoveries } = limits;
     const streams = new LiveStreams({
       opener,
       directory,
@@ -101,17 +153,66 @@ export class MediaService {
       clock,
       log,
       maxOpenRecordingsPerStream,
-      onEnded,
+      stillLimits: limits,
+      describeIntervalMs,
+      whenRead,
+      onEnded: (recording) => sealing.take(recording),
     });
-    await resumeRecordings({ store, catalogue, directory, opener, streams, sealing, clock, log });
-    return new MediaService({ options, recordingsDir, store, disk, catalogue, streams, sealing });
+    const resumed = new ResumedRecordings({
+      store,
+      catalogue,
+      tombstones,
+      directory,
+      opener,
+      streams,
+      sealing,
+      clock,
+      log,
+      concurrentRecoveries,
+      abort: abort.signal,
+    });
+    const liveStateOf: LiveStateOf = (recordingId) => streams.stateOf(recordingId);
+    const library = new RecordingLibrary({
+      catalogue,
+      recordings,
+      store,
+      sealing,
+      journalsDir,
+      recordingsDir,
+      liveStateOf,
+      whenRead,
+      derivativesOf: (recordingId) => derivatives.list(recordingId),
+      onRemoving: (recordingId) => derivatives.removeAll(recordingId),
+    });
+    const playback = new RecordingPlayback({ catalogue, recordings, recordingsDir, whenRead });
+    await resumed.begin();
+    derivatives.start();
+    return new MediaService({
+      options,
+      recordingsDir,
+      store,
+      disk,
+      catalogue,
+      library,
+      playback,
+      streams,
+      sealing,
+      resumed,
+      derivatives,
+      abort,
+    });
   }
 
   /** Takes the socket of a publisher whose token was checked. Call it in the upgrade's handler itself. */
   acceptPublisher(socket: WebSocket, device: DevicePrincipal): void {
-    if (this.#closing !== null) return refuse(socket);
+    if (this.#closing !== null) return refuse(socket, SHUTTING_DOWN);
     const { options, streams } = this.#parts;
-    const { clock, limits, log } = options;
+    const { clock, limits, counts, log } = options;
+    try {
+      this.#makeRoomForPublisher(device);
+    } catch (error) {
+      return refuse(socket, toCodedError(error));
+    }
     const onClosed = (): unknown => this.#publishers.delete(connection);
     const connection: IngestConnection = new IngestConnection({
       socket,
@@ -119,28 +220,87 @@ export class MediaService {
       streams,
       clock,
       limits,
+      counts,
       log,
       onClosed,
     });
     this.#publishers.add(connection);
   }
 
-  /** Takes the socket of a viewer who may watch live. Call it in the upgrade's handler itself. */
-  acceptViewer(socket: WebSocket, user: UserPrincipal): void {
-    if (this.#closing !== null) return refuse(socket);
+  /**
+   * Takes the socket of a viewer who may watch live; `transport` is what it was upgraded from. Call it in the upgrade's
+   * handler itself.
+   */
+  acceptViewer(socket: WebSocket, user: UserPrincipal, transport: Socket): void {
     const { options, streams } = this.#parts;
-    const { clock, limits, log } = options;
-    const onClosed = (): unknown => this.#viewers.delete(connection);
+    const { clock, limits, counts, log } = options;
+    try {
+      this.#viewers.checkRoomFor(user.userId);
+    } catch (error) {
+      return refuse(socket, toCodedError(error));
+    }
+    if (this.#closing !== null) return refuse(socket, SHUTTING_DOWN);
+    const onClosed = (): void => this.#viewers.remove(connection);
     const connection: ViewerConnection = new ViewerConnection({
       socket,
+      transport,
       user,
       streams,
       clock,
       limits,
+      counts,
       log,
       onClosed,
     });
     this.#viewers.add(connection);
+  }
+
+  /**
+   * Answers with a stream as one HTTP body, live or from a place in the past on. Rejects with `STREAM_NOT_FOUND`,
+   * `STREAM_OFFLINE`, `LIMIT_REACHED` or `SHUTTING_DOWN`; nothing was answered then.
+   */
+  async watchByHttp({
+    response,
+    headers,
+    user,
+    streamId,
+    rewind,
+  }: {
+    response: ServerResponse;
+    headers: ResponseHeaders;
+    user: UserPrincipal;
+    streamId: Id;
+    rewind: Rewind | null;
+  }): Promise<ViewerLink> {
+    const { options, streams } = this.#parts;
+    const { clock, limits, counts } = options;
+    const { companyId, userId } = user;
+    await streams.look(companyId, streamId);
+    if (this.#closing !== null) throw SHUTTING_DOWN;
+    this.#viewers.checkRoomFor(userId);
+    const onClosed = (): void => this.#viewers.remove(carrier);
+    const carrier = new HttpCarrier({ response, headers, user, clock, limits, counts, onClosed });
+    carrier.begin((sink) => streams.watch({ companyId, streamId, rewind }, sink));
+    if (!carrier.isClosed) this.#viewers.add(carrier);
+    return carrier;
+  }
+
+  /** Rejects with `STREAM_NOT_FOUND` or `STREAM_OFFLINE` when it cannot be watched. */
+  async checkWatchable(companyId: Id, streamId: Id): Promise<void> {
+    await this.#parts.streams.look(companyId, streamId);
+    this.#parts.streams.checkWatchable(companyId, streamId);
+  }
+
+  /**
+   * The newest still picture of a stream. Rejects with `STREAM_NOT_FOUND`, `STREAM_OFFLINE`, or `STILL_NOT_FOUND` when
+   * there is none yet; asking makes the publisher send some.
+   */
+  async still(companyId: Id, streamId: Id): Promise<Still> {
+    const { streams } = this.#parts;
+    await streams.look(companyId, streamId);
+    const still = streams.askForStill(companyId, streamId);
+    if (still !== null) return still;
+    throw new CodedError('STILL_NOT_FOUND', `There is no still picture of ${streamId} yet; ask again soon.`);
   }
 
   /** Every stream of the company whose device is not revoked, with its state. */
@@ -160,41 +320,59 @@ export class MediaService {
     for (const publisher of this.#publishers) {
       if (publisher.device.deviceId === deviceId) publisher.close(error);
     }
-    this.#parts.streams.disconnectDevice(deviceId, error).catch((cause: unknown) => {
+    const { streams, sealing, options } = this.#parts;
+    const complete = async (): Promise<void> => {
+      await streams.disconnectDevice(deviceId, error);
+      await sealing.complete(deviceId, options.clock.nowMs());
+    };
+    complete().catch((cause: unknown) => {
       this.#parts.options.log.error({ deviceId, err: cause }, 'cannot end the recordings of a device');
     });
   }
 
-  /** Closes the viewer sockets of a user who may not watch any more. */
+  /** Closes all on which a user watches who may not any more. */
   disconnectUser(userId: Id): void {
     const error = new CodedError('UNAUTHENTICATED', 'The session of the user has ended.');
-    for (const viewer of this.#viewers) if (viewer.user.userId === userId) viewer.close(error);
+    this.#viewers.closeUser(userId, error);
   }
 
   /** Newest first. */
   listRecordings(companyId: Id, query: RouteQuery<'recordings'>): Promise<Recording[]> {
-    return this.#parts.catalogue.list(companyId, query, this.#liveStateOf);
+    return this.#parts.library.list(companyId, query);
   }
 
   /** Throws `RECORDING_NOT_FOUND`, also for recordings of other companies. */
-  getRecording(companyId: Id, recordingId: Id): Promise<Recording> {
-    return this.#parts.catalogue.get(companyId, recordingId, this.#liveStateOf);
+  getRecording(companyId: Id, recordingId: Id): Promise<RecordingDetails> {
+    return this.#parts.library.get(companyId, recordingId);
   }
 
-  /** Throws `RECORDING_NOT_FOUND`, also for recordings of other companies, and `RECORDING_NOT_READY`. */
-  async recordingMediaPath(companyId: Id, recordingId: Id): Promise<{ path: string; sizeBytes: number }> {
-    const { catalogue, recordingsDir } = this.#parts;
-    const row = await catalogue.getRow(companyId, recordingId);
-    if (row.state !== 'sealed' || row.media_path === null || row.media_bytes === null) {
-      throw new CodedError(
-        'RECORDING_NOT_READY',
-        `The recording is ${row.state}; only a sealed one can be played.`,
-        {
-          details: { state: row.state },
-        },
-      );
-    }
-    return { path: join(recordingsDir, row.media_path), sizeBytes: row.media_bytes };
+  /** See `RecordingPlayback.open`. */
+  openRecordingMedia(request: MediaRequest): Promise<MediaAnswer> {
+    return this.#parts.playback.open(request);
+  }
+
+  /** See `RecordingPlayback.openManifest`. */
+  openManifest(companyId: Id, recordingId: Id): Promise<ServedBytes> {
+    return this.#parts.playback.openManifest(companyId, recordingId);
+  }
+
+  /** All files of a recording that is not being made; empty when there are none. */
+  recordingFiles(recordingId: Id): Promise<RecordingFile[]> {
+    return this.#parts.library.files(recordingId);
+  }
+
+  /** See `RecordingLibrary.delete`. */
+  deleteRecording(
+    companyId: Id,
+    recordingId: Id,
+    writeTombstone: (files: readonly RecordingFile[]) => Promise<void>,
+  ): Promise<void> {
+    return this.#parts.library.delete({ companyId, recordingId }, writeTombstone);
+  }
+
+  /** Removes what is left of a recording whose tombstone was written. */
+  finishDeletion(recordingId: Id): Promise<void> {
+    return this.#parts.library.finishDeletion(recordingId);
   }
 
   /** Throws `RECORDING_NOT_FOUND`, also for recordings of other companies, and `NOT_FOUND` without a thumbnail. */
@@ -203,6 +381,11 @@ export class MediaService {
     const row = await catalogue.getRow(companyId, recordingId);
     if (row.thumbnail_path === null) throw new CodedError('NOT_FOUND', 'The recording has no thumbnail.');
     return join(recordingsDir, row.thumbnail_path);
+  }
+
+  /** Posters, sprites, exports and joined files. */
+  get derivatives(): Derivatives {
+    return this.#parts.derivatives;
   }
 
   /** Why the service should get no traffic at the moment; empty when it is ready. */
@@ -216,9 +399,53 @@ export class MediaService {
     return reasons;
   }
 
-  /** Resolves when no ended recording waits to be sealed. */
+  /** What the media half is like at this moment, for the metrics. */
+  measure(): MediaMeasurements {
+    const { streams, sealing, disk, resumed } = this.#parts;
+    const publishers = [...this.#publishers];
+    return {
+      ...streams.measure(),
+      publishers: publishers.length,
+      viewers: { websocket: this.#viewers.countBy('websocket'), http: this.#viewers.countBy('http') },
+      backlogs: publishers.map(({ backlog }) => backlog?.backlogBytes ?? 0),
+      toRecover: resumed.pendingCount,
+      seals: { running: sealing.runningCount, waiting: sealing.waitingCount },
+      disk: { freeBytes: disk.freeBytes, state: disk.state },
+    };
+  }
+
+  /** Journals of an earlier run that are still to be read. */
+  get journalsToRead(): number {
+    return this.#parts.resumed.pendingCount;
+  }
+
+  /** Resolves when the journals of an earlier run have been read. */
+  whenResumed(): Promise<void> {
+    return this.#parts.resumed.whenIdle();
+  }
+
+  /** Resolves when no ended recording waits for its turn to be sealed. */
   whenSealed(): Promise<void> {
     return this.#parts.sealing.whenIdle();
+  }
+
+  /**
+   * A stream needs a connection for each of its recordings, and one to ask for another. One that has not said hello makes
+   * way for a newer one, so that those which a bad network has left behind keep nobody out. Throws `LIMIT_REACHED`.
+   */
+  #makeRoomForPublisher({ streamId }: DevicePrincipal): void {
+    const { maxOpenRecordingsPerStream } = this.#parts.options.limits;
+    const open = [...this.#publishers].filter(
+      (publisher) => publisher.device.streamId === streamId && !publisher.isClosed,
+    );
+    if (open.length <= maxOpenRecordingsPerStream) return;
+    const idle = open.find((publisher) => publisher.isAwaitingHello);
+    if (idle === undefined) {
+      throw new CodedError('LIMIT_REACHED', `The stream has ${open.length} connections; close one first.`);
+    }
+    idle.close(
+      new CodedError('STREAM_TAKEN', 'A newer connection of the stream came before this one spoke.'),
+    );
   }
 
   /**
@@ -231,19 +458,22 @@ export class MediaService {
   }
 
   async #close(): Promise<void> {
-    const { options, streams, sealing, store, disk } = this.#parts;
-    for (const viewer of this.#viewers) viewer.close(SHUTTING_DOWN);
+    const { options, streams, sealing, resumed, derivatives, store, disk, abort } = this.#parts;
+    abort.abort(SHUTTING_DOWN);
+    // What is sealed from here on gets its derivatives at the next start.
+    const derivativesClosed = derivatives.close();
+    this.#viewers.closeAll(SHUTTING_DOWN);
     for (const publisher of this.#publishers) publisher.close(SHUTTING_DOWN);
+    await resumed.close();
     await streams.close(SHUTTING_DOWN);
     await sealing.close(options.limits.sealShutdownMs);
+    await derivativesClosed;
     store.close();
     disk.close();
   }
-
-  readonly #liveStateOf: LiveStateOf = (recordingId) => this.#parts.streams.stateOf(recordingId);
 }
 
-function refuse(socket: WebSocket): void {
+function refuse(socket: WebSocket, error: CodedError): void {
   socket.on('error', () => socket.terminate());
-  socket.close(SHUTTING_DOWN.closeCode, toCloseReason(SHUTTING_DOWN));
+  socket.close(error.closeCode, toCloseReason(error));
 }

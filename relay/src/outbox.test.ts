@@ -1,101 +1,21 @@
 import { setImmediate } from 'node:timers/promises';
-import { CodedError, type Chunk } from '@proofcast/shared';
-import { loadWebmClip, loadWebmClips } from '@proofcast/shared/testing/webm-clip';
+import { CodedError } from '@proofcast/shared';
 import { freshSeed, seededRandom, type Random } from '@proofcast/shared/testing/random';
+import { initSegment, openCluster, simpleBlock } from '@proofcast/shared/testing/webm-bytes';
+import { loadWebmClip, loadWebmClips } from '@proofcast/shared/testing/webm-clip';
 import { describe, expect, test } from 'vitest';
-import { ChunkMaker } from '../testing/chunk-maker.ts';
-import { Outbox, type OutboxFrame, type OutboxSink, type OutboxSource } from './outbox.ts';
-import type { ChunkEntry, KeyPoint, OpenEpoch } from './recording/recording-index.ts';
-import { RecordingIndex } from './recording/recording-index.ts';
+import { CollectingSink } from '../testing/collecting-sink.ts';
+import { MemoryRecording, RecordingFeed } from '../testing/memory-recording.ts';
+import { allKeyPoints, checkSinkLog } from '../testing/reader-runs.ts';
 
 const LIMITS = { maxViewerBufferBytes: 100_000, maxViewerLagMs: 10_000 };
-const IDS = { streamId: 'str_00000000000000000000', deviceId: 'dev_00000000000000000000' };
+const SMALL = { maxViewerBufferBytes: 1_000, maxViewerLagMs: 10_000 };
+const VP8 = loadWebmClip('vp8');
+const VP9 = loadWebmClip('vp9');
+const STARTED_AT_US = 1_800_000_000_000_000;
 
-/** A recording whose chunks are all in memory, but are read with a delay, as from a disk. */
-class MemorySource implements OutboxSource {
-  readonly readers = new Set<Outbox>();
-  readonly publisherClockOffsetUs = 5;
-  readonly #index: RecordingIndex;
-  readonly readDelays: () => number;
-  readFailure: Error | null = null;
-
-  constructor(readDelays: () => number = () => 1, maxEntries = 4096) {
-    this.readDelays = readDelays;
-    this.#index = new RecordingIndex({ chain: new Uint8Array(32), maxEntries });
-  }
-
-  get nextSequence(): number {
-    return this.#index.nextSequence;
-  }
-  get epoch(): OpenEpoch | null {
-    return this.#index.epoch;
-  }
-  get newestKey(): KeyPoint | null {
-    return this.#index.newestKey;
-  }
-  entry(sequence: number): ChunkEntry | null {
-    return this.#index.entry(sequence);
-  }
-  async read({ stored }: ChunkEntry): Promise<Uint8Array> {
-    for (let turns = this.readDelays(); turns > 0; turns--) await setImmediate();
-    if (this.readFailure !== null) throw this.readFailure;
-    if (stored.place.kind === 'file') throw new Error('Everything is in memory.');
-    return stored.place.bytes;
-  }
-
-  take(chunk: Chunk): void {
-    const stored = { place: { kind: 'memory', bytes: chunk.payload } } as const;
-    const entry = this.#index.check(chunk).store({ ...stored });
-    for (const reader of this.readers) reader.offer(entry, chunk.payload);
-  }
-}
-
-/** Collects what is sent, and empties itself as slowly as a test wants. */
-class CollectingSink implements OutboxSink {
-  readonly log: ({ epoch: OpenEpoch; offsetUs: number } | OutboxFrame | CodedError)[] = [];
-  bufferedBytes = 0;
-  isStuck = false;
-  #unsent: { byteLength: number; onSent: (() => void) | undefined }[] = [];
-
-  beginEpoch(epoch: OpenEpoch, offsetUs: number): void {
-    this.log.push({ epoch, offsetUs });
-  }
-  send(frame: OutboxFrame, onSent?: () => void): void {
-    this.log.push(frame);
-    this.bufferedBytes += frame.payload.length;
-    this.#unsent.push({ byteLength: frame.payload.length, onSent });
-    if (!this.isStuck) this.drain();
-  }
-  end(error: CodedError): void {
-    this.log.push(error);
-  }
-
-  drain(): void {
-    for (const { byteLength, onSent } of this.#unsent.splice(0)) {
-      this.bufferedBytes -= byteLength;
-      onSent?.();
-    }
-  }
-
-  get frames(): OutboxFrame[] {
-    return this.log.filter((entry): entry is OutboxFrame => 'payload' in entry);
-  }
-  get ended(): CodedError | undefined {
-    return this.log.find((entry) => entry instanceof CodedError);
-  }
-}
-
-function addReader(source: MemorySource, sink: CollectingSink, nowMs: () => number = () => 0): Outbox {
-  const reader: Outbox = new Outbox({
-    source,
-    sink,
-    limits: LIMITS,
-    nowMs,
-    onEnded: () => source.readers.delete(reader),
-  });
-  source.readers.add(reader);
-  reader.start();
-  return reader;
+function newFeed(readDelays?: () => number): RecordingFeed {
+  return new RecordingFeed(new MemoryRecording(readDelays));
 }
 
 /** Lets everything that waits for a turn of the event loop happen. */
@@ -103,174 +23,118 @@ async function settle(): Promise<void> {
   for (let turn = 0; turn < 60; turn++) await setImmediate();
 }
 
-/** Checks what V3 to V5 promise of one reader's frames; returns how often it was cut. */
-function checkFrames(
-  frames: OutboxFrame[],
-  epochs: { bytes: Uint8Array; initEnd: number; keyStarts: number[] }[],
-  what: string,
-): number {
-  let cuts = 0;
-  let position: { epoch: number; at: number } | null = null;
-  for (const [index, frame] of frames.entries()) {
-    const epoch = epochs[frame.epoch];
-    if (epoch === undefined) throw new Error(`There is no epoch ${frame.epoch}.`);
-    if (frame.kind === 'init') {
-      expect(Buffer.from(frame.payload).equals(epoch.bytes.subarray(0, epoch.initEnd)), what).toBe(true);
-      expect(frame.isDiscontinuity, what).toBe(index > 0);
-      if (index > 0) cuts += 1;
-      position = null;
-      continue;
-    }
-    expect(frame.isDiscontinuity, what).toBe(false);
-    if (position === null) {
-      const start = epoch.keyStarts.find((at) => startsWith(epoch.bytes.subarray(at), frame.payload));
-      expect(start, `${what}: frame ${index} begins at a key cluster`).toBeDefined();
-      position = { epoch: frame.epoch, at: start ?? 0 };
-    }
-    expect(position.epoch, what).toBe(frame.epoch);
-    expect(
-      startsWith(epoch.bytes.subarray(position.at), frame.payload),
-      `${what}: frame ${index} follows`,
-    ).toBe(true);
-    position.at += frame.payload.length;
+function cutRandomly(bytes: Uint8Array, random: Random, most = 6_000): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const end = Math.min(bytes.length, at + random.integer(1, most));
+    pieces.push(bytes.subarray(at, end));
+    at = end;
   }
-  return cuts;
+  return pieces;
 }
 
-const startsWith = (bytes: Uint8Array, part: Uint8Array): boolean =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(part.length, bytes.length)).equals(part);
-
-function facts(bytes: Uint8Array): { bytes: Uint8Array; initEnd: number; keyStarts: number[] } {
-  const index = new RecordingIndex({ chain: new Uint8Array(32), maxEntries: 4096 });
-  const maker = new ChunkMaker(IDS);
-  const keyStarts = new Set<number>();
-  const store = (chunk: Chunk): void => {
-    index.check(chunk).store({ place: { kind: 'memory', bytes: chunk.payload } });
-    if (index.newestKey !== null) keyStarts.add(index.newestKey.streamStart);
-  };
-  store(maker.epoch());
-  for (let at = 0; at < bytes.length; at += 200) maker.media(bytes.subarray(at, at + 200)).forEach(store);
-  return { bytes, initEnd: index.epoch?.init?.length ?? 0, keyStarts: [...keyStarts] };
+/** A key cluster of one second that begins at `seconds`, with a picture that is like no other. */
+function second(seconds: number, pictureBytes = 2_000): Uint8Array {
+  const picture = seededRandom(seconds + 1).bytes(pictureBytes);
+  return openCluster(seconds * 1000, simpleBlock(1, 0, 0x80, picture), simpleBlock(1, 500, 0, picture));
 }
 
-describe('an outbox', () => {
+/** Epochs of so many seconds each, with a pause of ten seconds between them. */
+function feedSeconds(feed: RecordingFeed, ...lengths: number[]): void {
+  lengths.forEach((length, number) => {
+    feed.epoch({ startedAtUs: epochStartUs(number) });
+    feed.media(initSegment());
+    for (let n = 0; n < length; n++) feed.media(second(n + 100 * number));
+  });
+}
+const epochStartUs = (epoch: number): number => STARTED_AT_US + epoch * 60_000_000;
+/** Wall clock of a second that `feedSeconds` made. */
+const timeUs = (epoch: number, seconds: number): number =>
+  epochStartUs(epoch) + (seconds + 100 * epoch) * 1_000_000;
+
+describe('a live outbox', () => {
   test('[V3] gives any reader, whenever it joins, the init segment and all from a key cluster on, byte-exact', async () => {
     const seed = freshSeed();
     const random = seededRandom(seed);
-    const clips = loadWebmClips();
-    const epochs = clips.map((clip) => facts(clip.bytes));
-    const source = new MemorySource(() => random.integer(0, 4));
-    const maker = new ChunkMaker(IDS);
+    const feed = newFeed(() => random.integer(0, 4));
     const sinks: CollectingSink[] = [];
-    for (const clip of clips) {
-      source.take(maker.epoch());
+    for (const clip of loadWebmClips()) {
+      feed.epoch();
       for (const piece of cutRandomly(clip.bytes, random)) {
         if (random.fraction() < 0.3) {
           const sink = new CollectingSink();
           sinks.push(sink);
-          addReader(source, sink);
+          feed.recording.addReader(sink, { limits: LIMITS });
         }
-        for (const chunk of maker.media(piece)) source.take(chunk);
+        feed.media(piece);
         for (let turns = random.integer(0, 5); turns > 0; turns--) await setImmediate();
       }
     }
     await settle();
     expect(sinks.length).toBeGreaterThan(5);
-    const last = epochs.at(-1);
     for (const [n, sink] of sinks.entries()) {
       const what = `seed ${seed}, reader ${n}`;
-      checkFrames(sink.frames, epochs, what);
-      // It is up to date: the last byte that came was sent.
-      const end = sink.frames.at(-1);
-      expect(end?.sequence, what).toBe(source.nextSequence - 1);
-      expect(
-        startsWith(
-          last?.bytes.subarray(-(end?.payload.length ?? 0)) ?? Buffer.of(),
-          end?.payload ?? Buffer.of(),
-        ),
-      ).toBe(true);
-      // Each epoch is told once, before its first frame.
-      const told = sink.log.flatMap((entry) =>
-        'epoch' in entry && typeof entry.epoch === 'object' ? [entry.epoch.number] : [],
-      );
-      expect(told, what).toEqual([...new Set(sink.frames.map((frame) => frame.epoch))]);
+      const runs = checkSinkLog(sink.log, feed, what);
+      expect(runs.at(-1)?.end, what).toBe(feed.epochs.at(-1)?.length);
     }
   });
 
   test('[V3] sends the payload of a live chunk to all readers without copying it', async () => {
-    const clip = loadWebmClip('vp8');
-    const source = new MemorySource();
-    const maker = new ChunkMaker(IDS);
-    source.take(maker.epoch());
-    maker.media(clip.slices[0] ?? Buffer.of()).forEach((chunk) => source.take(chunk));
+    const feed = newFeed();
+    feed.epoch();
+    feed.media(VP8.slices[0] ?? Buffer.of());
     const sinks = [new CollectingSink(), new CollectingSink()];
-    sinks.forEach((sink) => addReader(source, sink));
+    for (const sink of sinks) feed.recording.addReader(sink, { limits: LIMITS });
     await settle();
-    const [live] = maker.media(clip.slices[1] ?? Buffer.of());
-    source.take(live as Chunk);
-    for (const sink of sinks) expect(sink.frames.at(-1)?.payload).toBe(live?.payload);
+    feed.media(VP8.slices[1] ?? Buffer.of());
+    for (const sink of sinks) expect(sink.frames.at(-1)?.payload).toBe(feed.maker.chunks.at(-1)?.payload);
   });
 
   test('[V3] sends nothing before there is a key cluster, then all from there', async () => {
-    const clip = loadWebmClip('vp9');
-    const source = new MemorySource();
+    const feed = newFeed();
     const sink = new CollectingSink();
-    addReader(source, sink);
-    const maker = new ChunkMaker(IDS);
-    source.take(maker.epoch());
+    feed.recording.addReader(sink, { limits: LIMITS });
+    feed.epoch();
+    const init = initSegment();
+    const cluster = second(0);
     // Up to the middle of the header of the first cluster.
-    const { initEnd } = facts(clip.bytes);
-    maker.media(clip.bytes.subarray(0, initEnd + 6)).forEach((chunk) => source.take(chunk));
+    feed.media(Buffer.concat([init, cluster.subarray(0, 6)]));
     await settle();
     expect(sink.log).toEqual([]);
-    maker.media(clip.bytes.subarray(initEnd + 6)).forEach((chunk) => source.take(chunk));
+    feed.media(cluster.subarray(6));
     await settle();
-    const media = sink.frames.filter((frame) => frame.kind === 'media').map((frame) => frame.payload);
-    const firstKey = facts(clip.bytes).keyStarts;
-    const sent = Buffer.concat(media);
-    expect(firstKey.some((start) => sent.equals(clip.bytes.subarray(start)))).toBe(true);
-    expect(sink.log[0]).toMatchObject({ epoch: { number: 0 }, offsetUs: 5 });
+    expect(sink.media.equals(cluster)).toBe(true);
+    expect(sink.log[0]).toMatchObject({ type: 'epoch', epoch: { number: 0 }, offsetUs: 5 });
   });
 
   test('[V4] tells a new epoch and marks its init segment as a discontinuity', async () => {
-    const [first, second] = [loadWebmClip('vp8'), loadWebmClip('vp9')];
-    const source = new MemorySource();
+    const feed = newFeed();
     const sink = new CollectingSink();
-    addReader(source, sink);
-    const maker = new ChunkMaker(IDS);
-    source.take(maker.epoch({ mimeType: first.mimeType }));
-    first.slices.forEach((slice) => maker.media(slice).forEach((chunk) => source.take(chunk)));
+    feed.recording.addReader(sink, { limits: LIMITS });
+    feed.epoch({ mimeType: VP8.mimeType });
+    VP8.slices.forEach((slice) => feed.media(slice));
     await settle();
-    source.take(maker.event({ type: 'capture-stalled', data: {} }));
-    source.take(maker.epoch({ mimeType: second.mimeType }));
-    second.slices.forEach((slice) => maker.media(slice).forEach((chunk) => source.take(chunk)));
+    feed.event({ type: 'capture-stalled', data: {} });
+    feed.epoch({ mimeType: VP9.mimeType });
+    VP9.slices.forEach((slice) => feed.media(slice));
     await settle();
-    const inits = sink.frames.filter((frame) => frame.kind === 'init');
-    expect(inits.map((frame) => [frame.epoch, frame.isDiscontinuity])).toEqual([
-      [0, false],
-      [1, true],
+    const runs = checkSinkLog(sink.log, feed, 'two epochs');
+    expect(runs.map(({ epoch, isDiscontinuity, end }) => [epoch, isDiscontinuity, end])).toEqual([
+      [0, false, VP8.bytes.length],
+      [1, true, VP9.bytes.length],
     ]);
-    const epochs = [facts(first.bytes), facts(second.bytes)];
-    expect(checkFrames(sink.frames, epochs, 'two epochs')).toBe(1);
   });
 
   test('[V5] cuts a reader that holds too much to a later key cluster, and leaves the others alone', async () => {
     const seed = freshSeed();
     const random = seededRandom(seed);
-    const bytes = loadWebmClip('vp8').bytes;
-    const epochs = [facts(bytes)];
-    const source = new MemorySource();
+    const feed = newFeed();
     const [slow, quick] = [new CollectingSink(), new CollectingSink()];
     const limits = { maxViewerBufferBytes: 15_000, maxViewerLagMs: 10_000 };
-    for (const sink of [slow, quick]) {
-      const reader = new Outbox({ source, sink, limits, nowMs: () => 0, onEnded: () => undefined });
-      source.readers.add(reader);
-      reader.start();
-    }
-    const maker = new ChunkMaker(IDS);
-    source.take(maker.epoch());
-    for (const piece of cutRandomly(bytes, random, 2_000)) {
-      maker.media(piece).forEach((chunk) => source.take(chunk));
+    for (const sink of [slow, quick]) feed.recording.addReader(sink, { limits });
+    feed.epoch();
+    for (const piece of cutRandomly(VP8.bytes, random, 2_000)) {
+      feed.media(piece);
       await setImmediate();
       await setImmediate();
       if (random.fraction() < 0.05) slow.isStuck = true;
@@ -283,76 +147,80 @@ describe('an outbox', () => {
     slow.isStuck = false;
     slow.drain();
     await settle();
-    checkFrames(slow.frames, epochs, `seed ${seed}, slow`);
-    expect(checkFrames(quick.frames, epochs, `seed ${seed}, quick`)).toBe(0);
-    expect(quick.frames.at(-1)?.sequence).toBe(source.nextSequence - 1);
+    checkSinkLog(slow.log, feed, `seed ${seed}, slow`);
+    const runs = checkSinkLog(quick.log, feed, `seed ${seed}, quick`);
+    expect(runs).toMatchObject([{ end: VP8.bytes.length }]);
   });
 
   test('[V5] goes on at the next key cluster once the reader takes data again', async () => {
-    const bytes = loadWebmClip('vp8').bytes;
-    const { keyStarts } = facts(bytes);
-    const [first = 0, second = 0, third = 0] = keyStarts;
-    const source = new MemorySource();
+    const feed = newFeed();
     const sink = new CollectingSink();
-    const limits = { maxViewerBufferBytes: 1_000, maxViewerLagMs: 10_000 };
-    const reader = new Outbox({ source, sink, limits, nowMs: () => 0, onEnded: () => undefined });
-    source.readers.add(reader);
-    const maker = new ChunkMaker(IDS);
-    const take = (from: number, to: number): void =>
-      maker.media(bytes.subarray(from, to)).forEach((chunk) => source.take(chunk));
-    source.take(maker.epoch());
-    take(0, first + 5_000);
-    reader.start();
+    feed.epoch();
+    feed.media(Buffer.concat([initSegment(), second(0)]));
+    feed.recording.addReader(sink, { limits: SMALL });
     await settle();
     sink.isStuck = true;
-    take(first + 5_000, first + 7_000);
-    take(first + 7_000, first + 9_000);
+    feed.media(second(1));
+    feed.media(second(2));
     const sentBefore = sink.frames.length;
     sink.isStuck = false;
     sink.drain();
     // What was left out is not made up for: nothing comes before the next key cluster.
-    take(first + 9_000, second);
+    feed.event({ type: 'capture-stalled', data: {} });
+    await settle();
+    feed.media(simpleBlock(1, 900));
+    await settle();
+    expect(sink.frames.slice(sentBefore).map(({ kind }) => kind)).toEqual(['init', 'media', 'media']);
+    feed.media(second(3));
+    await settle();
+    const runs = checkSinkLog(sink.log, feed, 'cut');
+    expect(runs.map(({ isDiscontinuity }) => isDiscontinuity)).toEqual([false, true]);
+    expect(runs.at(-1)?.end).toBe(feed.epochs[0]?.length);
+  });
+
+  test('[V5] is not sent again what it has, when it takes data again before there is another key cluster', async () => {
+    const feed = newFeed();
+    const sink = new CollectingSink();
+    feed.epoch();
+    feed.media(Buffer.concat([initSegment(), second(0)]));
+    feed.recording.addReader(sink, { limits: SMALL });
+    await settle();
+    sink.isStuck = true;
+    for (let n = 0; n < 3; n++) feed.media(simpleBlock(1, 510 + n, 0, seededRandom(n).bytes(1_500)));
+    sink.isStuck = false;
+    sink.drain();
+    const sentBefore = sink.frames.length;
+    feed.media(simpleBlock(1, 600));
     await settle();
     expect(sink.frames.length).toBe(sentBefore);
-    take(second, second + 3_000);
+    feed.media(second(1));
     await settle();
-    take(second + 3_000, third);
-    await settle();
-    const after = sink.frames.slice(sentBefore);
-    expect(after.map((frame) => [frame.kind, frame.isDiscontinuity])).toEqual([
-      ['init', true],
-      ['media', false],
-      ['media', false],
-    ]);
-    const media = Buffer.concat(after.slice(1).map((frame) => frame.payload));
-    expect(media.equals(bytes.subarray(second, third))).toBe(true);
+    expect(checkSinkLog(sink.log, feed, 'cut').map(({ start }) => start)).toEqual(
+      allKeyPoints(feed).map(({ streamStart }) => streamStart),
+    );
   });
 
   test('[V5] ends a reader that takes nothing for too long, live or catching up', async () => {
-    const bytes = loadWebmClip('vp8').bytes;
     for (const isStuckFromTheStart of [true, false]) {
-      const source = new MemorySource();
+      const feed = newFeed();
       const sink = new CollectingSink();
       let nowMs = 0;
-      const limits = { maxViewerBufferBytes: 1_000, maxViewerLagMs: 10_000 };
       let ended = 0;
-      const reader = new Outbox({ source, sink, limits, nowMs: () => nowMs, onEnded: () => (ended += 1) });
-      source.readers.add(reader);
-      const maker = new ChunkMaker(IDS);
-      source.take(maker.epoch());
-      for (let at = 0; at < 20_000; at += 1_000) {
-        maker.media(bytes.subarray(at, at + 1_000)).forEach((chunk) => source.take(chunk));
-      }
+      feed.epoch();
+      feed.media(VP8.bytes.subarray(0, 10_000));
+      feed.media(VP8.bytes.subarray(10_000, 20_000));
       sink.isStuck = isStuckFromTheStart;
+      const onEnded = () => (ended += 1);
+      feed.recording.addReader(sink, { limits: SMALL, nowMs: () => nowMs, onEnded });
       await settle();
       sink.isStuck = true;
       for (let at = 20_000; at < 60_000; at += 1_000) {
         nowMs += 600;
-        maker.media(bytes.subarray(at, at + 1_000)).forEach((chunk) => source.take(chunk));
+        feed.media(VP8.bytes.subarray(at, at + 1_000));
       }
-      if (isStuckFromTheStart) expect(sink.frames.map((frame) => frame.kind)).toEqual(['init', 'media']);
+      if (isStuckFromTheStart) expect(sink.frames.map((frame) => frame.kind)).toEqual(['init']);
       expect(sink.ended).toMatchObject({ code: 'VIEWER_TOO_SLOW' });
-      expect(ended).toBe(1);
+      expect([ended, feed.recording.readerCount]).toEqual([1, 0]);
       const { length } = sink.log;
       sink.isStuck = false;
       sink.drain();
@@ -362,78 +230,316 @@ describe('an outbox', () => {
   });
 
   test('[V5] lets a reader take as long as it needs to catch up, as long as it takes something', async () => {
-    const bytes = loadWebmClip('vp8').bytes;
-    const source = new MemorySource(() => 0);
+    const feed = newFeed(() => 0);
     const sink = new CollectingSink();
     let nowMs = 0;
-    addReader(source, sink, () => nowMs);
-    const maker = new ChunkMaker(IDS);
-    source.take(maker.epoch());
+    feed.epoch();
     sink.isStuck = true;
-    for (let at = 0; at < 25_000; at += 1_000) {
-      maker.media(bytes.subarray(at, at + 1_000)).forEach((chunk) => source.take(chunk));
-    }
+    for (let at = 0; at < 25_000; at += 1_000) feed.media(VP8.bytes.subarray(at, at + 1_000));
+    feed.recording.addReader(sink, { limits: LIMITS, nowMs: () => nowMs });
+    await settle();
     for (let at = 25_000; at < 28_000; at += 200) {
       nowMs += 6_000;
       sink.drain();
-      await setImmediate();
-      maker.media(bytes.subarray(at, at + 200)).forEach((chunk) => source.take(chunk));
+      await settle();
+      feed.media(VP8.bytes.subarray(at, at + 200));
     }
     expect(nowMs).toBeGreaterThan(LIMITS.maxViewerLagMs);
     expect(sink.ended).toBeUndefined();
-    expect(checkFrames(sink.frames, [facts(bytes)], 'slow but steady')).toBe(0);
+    expect(checkSinkLog(sink.log, feed, 'slow but steady')).toHaveLength(1);
   });
 
   test('ends a reader with the code when its chunks cannot be read, and is silent after it was closed', async () => {
-    const bytes = loadWebmClip('vp8').bytes;
-    const source = new MemorySource();
+    const feed = newFeed();
     const [broken, closed] = [new CollectingSink(), new CollectingSink()];
-    const maker = new ChunkMaker(IDS);
-    source.take(maker.epoch());
-    maker.media(bytes).forEach((chunk) => source.take(chunk));
-    source.readFailure = new CodedError('STORAGE_FAILED', 'no disk');
-    addReader(source, broken);
+    feedSeconds(feed, 3);
+    feed.recording.readFailure = new CodedError('STORAGE_FAILED', 'no disk');
+    feed.recording.addReader(broken, { limits: LIMITS });
     await settle();
     expect(broken.ended).toMatchObject({ code: 'STORAGE_FAILED' });
-
-    source.readFailure = null;
-    const reader = addReader(source, closed);
-    // It has sent the init segment and reads the first chunk.
-    await Promise.resolve();
-    await Promise.resolve();
-    expect(closed.frames.length).toBe(1);
+    expect(feed.recording.readerCount).toBe(0);
+    feed.recording.readFailure = null;
+    const reader = feed.recording.addReader(closed, { limits: LIMITS });
     reader.close();
+    reader.end(new CodedError('STREAM_OFFLINE', 'over'));
+    reader.seek({ fromUs: 0, untilUs: null });
+    reader.live();
+    reader.extend(Number.MAX_SAFE_INTEGER);
+    feed.media(second(3));
     await settle();
-    reader.end(new CodedError('STREAM_OFFLINE', 'too late'));
-    expect(closed.frames.filter((frame) => frame.kind === 'media')).toEqual([]);
-    expect(closed.ended).toBeUndefined();
-  });
-
-  test('[V5] begins again at the newest key cluster when what it reads is not remembered any more', async () => {
-    const bytes = loadWebmClip('vp8').bytes;
-    const source = new MemorySource(() => 5, 14);
-    const sink = new CollectingSink();
-    const maker = new ChunkMaker(IDS);
-    source.take(maker.epoch());
-    maker.media(bytes.subarray(0, 25_000)).forEach((chunk) => source.take(chunk));
-    addReader(source, sink);
-    await setImmediate();
-    for (let at = 25_000; at < bytes.length; at += 2_500) {
-      maker.media(bytes.subarray(at, at + 2_500)).forEach((chunk) => source.take(chunk));
-    }
-    await settle();
-    await settle();
-    expect(checkFrames(sink.frames, [facts(bytes)], 'forgotten')).toBe(1);
-    expect(sink.frames.at(-1)?.sequence).toBe(source.nextSequence - 1);
+    expect(closed.log).toEqual([]);
   });
 });
 
-function cutRandomly(bytes: Uint8Array, random: Random, longest = 12_000): Uint8Array[] {
-  const pieces: Uint8Array[] = [];
-  for (let start = 0; start < bytes.length;) {
-    const end = Math.min(bytes.length, start + random.integer(1, longest));
-    pieces.push(bytes.subarray(start, end));
-    start = end;
-  }
-  return pieces;
-}
+describe('a rewound outbox', () => {
+  test('[V8] begins at the newest key cluster that is not later, in any epoch, and comes back to live without a hole', async () => {
+    const feed = newFeed();
+    feedSeconds(feed, 5, 4);
+    const starts: [fromUs: number, epoch: number, keyNumber: number][] = [
+      [0, 0, 0],
+      [timeUs(0, 0), 0, 0],
+      [timeUs(0, 2) - 1, 0, 1],
+      [timeUs(0, 2), 0, 2],
+      [timeUs(0, 4) + 30_000_000, 0, 4],
+      [timeUs(1, 0), 1, 5],
+      [timeUs(1, 3) + 900_000, 1, 8],
+      [Number.MAX_SAFE_INTEGER, 1, 8],
+    ];
+    const keys = allKeyPoints(feed);
+    const sinks = starts.map(([fromUs]) => {
+      const sink = new CollectingSink();
+      feed.recording.addReader(sink, { limits: LIMITS, rewind: { fromUs, untilUs: null } });
+      return sink;
+    });
+    await settle();
+    feed.media(second(104));
+    await settle();
+    for (const [n, [fromUs, epoch, keyNumber]] of starts.entries()) {
+      const sink = sinks[n] as CollectingSink;
+      const runs = checkSinkLog(sink.log, feed, `from ${fromUs}`);
+      expect(runs[0]).toMatchObject({ epoch, start: keys[keyNumber]?.streamStart, isDiscontinuity: false });
+      // To the last byte of its epoch, then from the first key cluster of the next one on.
+      expect(runs.map(({ end }) => end)).toEqual(feed.epochs.slice(epoch).map(({ length }) => length));
+      for (const run of runs.slice(1)) {
+        expect(run).toMatchObject({ start: keys[5]?.streamStart, isDiscontinuity: true });
+      }
+      expect(sink.frames.at(-1)?.payload).toBe(feed.maker.chunks.at(-1)?.payload);
+    }
+  });
+
+  test('[V9] is sent no more than it asked for, to the next key cluster, and goes on from there', async () => {
+    const feed = newFeed();
+    feedSeconds(feed, 6);
+    const sink = new CollectingSink();
+    const reader = feed.recording.addReader(sink, {
+      limits: LIMITS,
+      rewind: { fromUs: timeUs(0, 1), untilUs: timeUs(0, 2) + 1 },
+    });
+    const keys = allKeyPoints(feed);
+    const untilKey = (n: number) => ({ start: keys[1]?.streamStart, end: keys[n]?.streamStart });
+    await settle();
+    expect(checkSinkLog(sink.log, feed, 'held')).toMatchObject([untilKey(3)]);
+    expect(sink.log.at(-1)).toEqual({ type: 'held', atUs: timeUs(0, 3) });
+    // Less than it has is nothing new, and what comes live is not for it.
+    reader.extend(timeUs(0, 2));
+    reader.extend(timeUs(0, 2) + 1);
+    feed.media(second(6));
+    await settle();
+    expect(sink.log.at(-1)).toEqual({ type: 'held', atUs: timeUs(0, 3) });
+    reader.extend(timeUs(0, 4));
+    sink.log.push({ type: 'command', command: 'extend' });
+    await settle();
+    expect(checkSinkLog(sink.log, feed, 'extended')).toMatchObject([untilKey(4)]);
+    expect(sink.log.at(-1)).toEqual({ type: 'held', atUs: timeUs(0, 4) });
+    reader.extend(timeUs(0, 100));
+    sink.log.push({ type: 'command', command: 'extend' });
+    await settle();
+    feed.media(second(7));
+    // One run from the first byte to the newest: neither holding nor cutting over left a mark.
+    expect(checkSinkLog(sink.log, feed, 'live')).toMatchObject([{ end: feed.epochs[0]?.length }]);
+  });
+
+  test('[V9] is held at the border of an epoch, and is told the next one only when it goes on', async () => {
+    const feed = newFeed();
+    feedSeconds(feed, 2, 2);
+    const sink = new CollectingSink();
+    const rewind = { fromUs: timeUs(0, 1), untilUs: timeUs(1, 0) - 5 };
+    const reader = feed.recording.addReader(sink, { limits: LIMITS, rewind });
+    await settle();
+    expect(checkSinkLog(sink.log, feed, 'held')).toMatchObject([{ epoch: 0, end: feed.epochs[0]?.length }]);
+    expect(sink.log.at(-1)).toEqual({ type: 'held', atUs: timeUs(1, 0) });
+    reader.extend(timeUs(1, 0) + 1);
+    sink.log.push({ type: 'command', command: 'extend' });
+    await settle();
+    expect(checkSinkLog(sink.log, feed, 'next epoch')).toMatchObject([{ epoch: 0 }, { epoch: 1 }]);
+    expect(sink.log.at(-1)).toEqual({ type: 'held', atUs: timeUs(1, 1) });
+  });
+
+  test('[V9] that asks for more while its last bytes leave is not held, and goes on in the middle of the chunk', async () => {
+    const feed = newFeed();
+    feed.epoch({ startedAtUs: epochStartUs(0) });
+    feed.media(initSegment());
+    feed.media(Buffer.concat([second(0), second(1), second(2).subarray(0, 500)]));
+    feed.media(second(2).subarray(500));
+    const sink = new CollectingSink();
+    const rewind = { fromUs: 0, untilUs: timeUs(0, 1) };
+    const reader = feed.recording.addReader(sink, { limits: LIMITS, rewind });
+    await setImmediate();
+    sink.isStuck = true;
+    await settle();
+    expect(sink.frames.at(-1)?.payload.length).toBe(second(0).length);
+    reader.extend(timeUs(0, 9));
+    sink.isStuck = false;
+    sink.drain();
+    await settle();
+    expect(checkSinkLog(sink.log, feed, 'extended')).toMatchObject([{ end: feed.epochs[0]?.length }]);
+    expect(sink.log.map(({ type }) => type)).not.toContain('held');
+  });
+
+  test('[V9] is held one key cluster later when it has the beginning of one that was not known to be key', async () => {
+    const feed = newFeed();
+    feed.epoch({ startedAtUs: epochStartUs(0) });
+    feed.media(initSegment());
+    const [first, unknown] = [second(0), second(1)];
+    feed.media(Buffer.concat([first, unknown.subarray(0, 14)]));
+    const sink = new CollectingSink();
+    const rewind = { fromUs: 0, untilUs: timeUs(0, 1) };
+    feed.recording.addReader(sink, { limits: LIMITS, rewind });
+    await setImmediate();
+    sink.isStuck = true;
+    await settle();
+    // While these bytes leave, it turns out what the last fourteen of them are.
+    expect(sink.frames.at(-1)?.payload.length).toBe(first.length + 14);
+    feed.media(unknown.subarray(14));
+    feed.media(second(2));
+    sink.isStuck = false;
+    sink.drain();
+    await settle();
+    expect(checkSinkLog(sink.log, feed, 'late')).toMatchObject([{ end: allKeyPoints(feed)[2]?.streamStart }]);
+    expect(sink.log.at(-1)).toEqual({ type: 'held', atUs: timeUs(0, 2) });
+  });
+
+  test('[V9] that waits for its person is not slow, however long', async () => {
+    const feed = newFeed();
+    feedSeconds(feed, 3);
+    const sink = new CollectingSink();
+    let nowMs = 0;
+    const rewind = { fromUs: 0, untilUs: 0 };
+    const reader = feed.recording.addReader(sink, { limits: SMALL, nowMs: () => nowMs, rewind });
+    await settle();
+    for (let n = 3; n < 30; n++) {
+      nowMs += SMALL.maxViewerLagMs;
+      feed.media(second(n));
+    }
+    await settle();
+    expect(sink.ended).toBeUndefined();
+    reader.extend(timeUs(0, 40));
+    sink.log.push({ type: 'command', command: 'extend' });
+    await settle();
+    expect(checkSinkLog(sink.log, feed, 'on')).toMatchObject([{ end: feed.epochs[0]?.length }]);
+  });
+
+  test('[V5] that takes nothing of what it asked for is ended like any other', async () => {
+    const feed = newFeed();
+    feedSeconds(feed, 3);
+    const sink = new CollectingSink();
+    sink.isStuck = true;
+    let nowMs = 0;
+    const rewind = { fromUs: 0, untilUs: null };
+    feed.recording.addReader(sink, { limits: SMALL, nowMs: () => nowMs, rewind });
+    await settle();
+    for (let n = 3; n < 6; n++) {
+      nowMs += 6_000;
+      feed.media(second(n));
+    }
+    expect(sink.ended).toMatchObject({ code: 'VIEWER_TOO_SLOW' });
+  });
+
+  test('[V10] a seek and the way back to live begin with an init segment that is marked, from wherever they start', async () => {
+    const feed = newFeed();
+    feedSeconds(feed, 4, 3);
+    const sink = new CollectingSink();
+    const reader = feed.recording.addReader(sink, { limits: LIMITS });
+    await settle();
+    const keys = allKeyPoints(feed);
+    const steps: [act: () => void, epoch: number, keyNumber: number][] = [
+      [() => reader.seek({ fromUs: timeUs(0, 1), untilUs: timeUs(0, 2) }), 0, 1],
+      // While it is held, to the same place again, and to another.
+      [() => reader.seek({ fromUs: timeUs(0, 1), untilUs: timeUs(0, 2) }), 0, 1],
+      [() => reader.seek({ fromUs: timeUs(1, 0), untilUs: timeUs(1, 1) }), 1, 4],
+      [() => reader.live(), 1, 6],
+      // Also when it is live.
+      [() => reader.live(), 1, 6],
+    ];
+    for (const [act, epoch, keyNumber] of steps) {
+      sink.log.push({ type: 'command', command: 'go' });
+      const before = checkSinkLog(sink.log, feed, 'before').length;
+      act();
+      await settle();
+      const runs = checkSinkLog(sink.log, feed, 'after');
+      expect(runs).toHaveLength(before + 1);
+      expect(runs.at(-1)).toMatchObject({
+        epoch,
+        start: keys[keyNumber]?.streamStart,
+        isDiscontinuity: true,
+      });
+    }
+    feed.media(second(103));
+    expect(checkSinkLog(sink.log, feed, 'live').at(-1)?.end).toBe(feed.epochs[1]?.length);
+  });
+
+  test('[V10] many seeks in a row pile up nothing for a reader that takes nothing', async () => {
+    const feed = newFeed();
+    feedSeconds(feed, 10);
+    const sink = new CollectingSink();
+    const reader = feed.recording.addReader(sink, { limits: SMALL });
+    await settle();
+    sink.isStuck = true;
+    for (let n = 0; n < 200; n++) {
+      reader.seek({ fromUs: timeUs(0, n % 10), untilUs: timeUs(0, 100) });
+      await setImmediate();
+    }
+    expect(sink.bufferedBytes).toBeLessThan(SMALL.maxViewerBufferBytes + 2 * second(0).length);
+    sink.isStuck = false;
+    sink.drain();
+    await settle();
+    const runs = checkSinkLog(sink.log, feed, 'after the last seek');
+    expect(runs.at(-1)).toMatchObject({
+      start: allKeyPoints(feed)[9]?.streamStart,
+      end: feed.epochs[0]?.length,
+    });
+  });
+
+  test('[V10] back to live waits for the first key cluster of an epoch that has just begun', async () => {
+    const feed = newFeed();
+    feedSeconds(feed, 3);
+    const sink = new CollectingSink();
+    const reader = feed.recording.addReader(sink, { limits: LIMITS, rewind: { fromUs: 0, untilUs: 0 } });
+    await settle();
+    feed.epoch();
+    reader.live();
+    sink.log.push({ type: 'command', command: 'live' });
+    await settle();
+    feed.media(Buffer.concat([initSegment(), second(0)]));
+    await settle();
+    expect(checkSinkLog(sink.log, feed, 'live').at(-1)).toMatchObject({
+      epoch: 1,
+      end: feed.epochs[1]?.length,
+    });
+  });
+
+  test('[V8] of a recording without a picture begins with the first that comes', async () => {
+    const feed = newFeed();
+    const sink = new CollectingSink();
+    feed.recording.addReader(sink, { limits: LIMITS, rewind: { fromUs: 5, untilUs: timeUs(1, 0) } });
+    feed.epoch({ startedAtUs: STARTED_AT_US });
+    feed.media(initSegment());
+    await settle();
+    expect(sink.log).toEqual([]);
+    feed.media(second(0));
+    await settle();
+    expect(checkSinkLog(sink.log, feed, 'first')).toMatchObject([{ end: feed.epochs[0]?.length }]);
+  });
+
+  test('[V8] goes through the epochs in their order, also when the clock was set back between them', async () => {
+    const feed = newFeed();
+    for (const startedAtUs of [STARTED_AT_US, STARTED_AT_US - 3_600_000_000]) {
+      feed.epoch({ startedAtUs });
+      feed.media(initSegment());
+      for (let n = 0; n < 3; n++) feed.media(second(n));
+    }
+    const sink = new CollectingSink();
+    const rewind = { fromUs: 0, untilUs: STARTED_AT_US + 2_000_000 };
+    const reader = feed.recording.addReader(sink, { limits: LIMITS, rewind });
+    await settle();
+    expect(sink.log.at(-1)).toEqual({ type: 'held', atUs: STARTED_AT_US + 2_000_000 });
+    reader.extend(STARTED_AT_US + 60_000_000);
+    sink.log.push({ type: 'command', command: 'extend' });
+    await settle();
+    const runs = checkSinkLog(sink.log, feed, 'set back');
+    expect(runs.map(({ epoch, end }) => [epoch, end])).toEqual([
+      [0, feed.epochs[0]?.length],
+      [1, feed.epochs[1]?.length],
+    ]);
+  });
+});

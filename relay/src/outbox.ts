@@ -1,7 +1,8 @@
 /**
- * One reader of one recording. It begins at the newest cluster that a player can begin at, catches up from the journal,
- * cuts over, and then takes each chunk as it comes. A reader that does not keep up is cut to a later key cluster, and
- * ended when that lasts too long; it never holds up the others. Knows no sockets and no disk.
+ * One reader of one recording. It begins at the newest cluster that a player can begin at, or at one of the past;
+ * catches up from the journal, cuts over, and then takes each chunk as it comes. A reader that does not keep up is cut
+ * to a later key cluster, and ended when that lasts too long; it never holds up the others. One that was rewound gets
+ * as much as it has asked for and waits. Knows no sockets and no disk. Rules V3–V5 and V8–V12.
  */
 import { CodedError, toCodedError } from '@proofcast/shared';
 import type { ChunkEntry, KeyPoint, OpenEpoch } from './recording/recording-index.ts';
@@ -10,11 +11,15 @@ import type { ChunkEntry, KeyPoint, OpenEpoch } from './recording/recording-inde
 export interface OutboxSource {
   /** Number of the chunk that will come next. */
   readonly nextSequence: number;
-  readonly epoch: OpenEpoch | null;
+  /** All epochs; number n is the n-th. */
+  readonly epochs: readonly OpenEpoch[];
   readonly publisherClockOffsetUs: number;
   /** Of the current epoch. */
   readonly newestKey: KeyPoint | null;
-  /** Null when the chunk is not at hand any more. */
+  /** The newest one that is not later than `timeUs`, else the first; null when there is none. */
+  keyPointAt(timeUs: number): KeyPoint | null;
+  nextKeyPoint(after: KeyPoint): KeyPoint | null;
+  /** Null when there is no such chunk yet. */
   entry(sequence: number): ChunkEntry | null;
   read(entry: ChunkEntry): Promise<Uint8Array>;
 }
@@ -29,14 +34,22 @@ export interface OutboxFrame {
   readonly payload: Uint8Array;
 }
 
+/** The frame of a chunk, or of a part of one. For those who are live it is made once and shared by all. */
+export function mediaFrame(entry: ChunkEntry, payload: Uint8Array): OutboxFrame {
+  const { epoch, sequence, captureTimeUs } = entry;
+  return { kind: 'media', epoch, sequence, captureTimeUs, isDiscontinuity: false, payload };
+}
+
 /** Where a reader's data goes. */
 export interface OutboxSink {
   /** Bytes that were sent and have not left yet. */
   readonly bufferedBytes: number;
   /** Before the first frame of an epoch. */
   beginEpoch(epoch: OpenEpoch, publisherClockOffsetUs: number): void;
-  /** `onSent` is called when the bytes have left, or never will. */
+  /** `onSent` is called when the bytes have left, or never will. Without it, others may be sent the same frame. */
   send(frame: OutboxFrame, onSent?: () => void): void;
+  /** All that was asked for was sent; what comes next is the key cluster at `atUs`. */
+  hold(atUs: number): void;
   /** Nothing follows. */
   end(error: CodedError): void;
 }
@@ -46,14 +59,42 @@ export interface OutboxLimits {
   readonly maxViewerLagMs: number;
 }
 
+/** A place in the past by the publisher's wall clock, and up to where media is wanted; null: as far as there is any. */
+export interface Rewind {
+  readonly fromUs: number;
+  readonly untilUs: number | null;
+}
+
+/** Where the reader is going. */
+type Course =
+  /** To the newest key cluster, whatever is left out. */
+  | { readonly kind: 'live' }
+  /** Through everything that comes behind `key`, the newest key point that was sent or skipped. */
+  | { readonly kind: 'rewound'; untilUs: number | null; key: KeyPoint | null };
+
 type Phase =
   /** There is no cluster yet that the reader could begin at. */
   | { readonly kind: 'waiting' }
-  | { readonly kind: 'catching-up'; progressAtMs: number }
+  | CatchingUp
+  /** All that was asked for was sent; `at` comes next. */
+  | { readonly kind: 'held'; readonly at: KeyPoint }
   | { readonly kind: 'live' }
   /** The sink holds too much; what comes is left out. */
   | { readonly kind: 'lagging'; readonly sinceMs: number }
   | { readonly kind: 'ended' };
+
+interface CatchingUp {
+  readonly kind: 'catching-up';
+  /** While the sink holds a frame: since when none of its bytes have left, and how many it held then. */
+  stuck: { readonly sinceMs: number; readonly bytes: number } | null;
+}
+
+/** The chunk that is to be sent next, and how many bytes of it were sent already. */
+interface Cursor {
+  epoch: number;
+  sequence: number;
+  offset: number;
+}
 
 export class Outbox {
   readonly #source: OutboxSource;
@@ -61,11 +102,14 @@ export class Outbox {
   readonly #limits: OutboxLimits;
   readonly #nowMs: () => number;
   readonly #onEnded: () => void;
+  #course: Course = { kind: 'live' };
   #phase: Phase = { kind: 'waiting' };
   /** The epoch whose beginning the reader was told. */
   #toldEpoch: number | null = null;
-  /** Up to which byte of which epoch the reader was sent the media. */
+  /** Up to which byte of which epoch the reader was sent the media, without a hole since its last init segment. */
   #sent: { epoch: number; streamEnd: number } | null = null;
+  /** Resolves when the frame has left that was sent last while catching up, so that going elsewhere piles up nothing. */
+  #leaving: Promise<void> = Promise.resolve();
 
   /** `onEnded` is called once, after the sink was told. */
   constructor(options: {
@@ -83,23 +127,51 @@ export class Outbox {
   }
 
   /** Begins to send, if there is anything to begin at. Called once. */
-  start(): void {
-    this.#beginAtNewestKey();
+  start(rewind: Rewind | null = null): void {
+    if (rewind !== null) this.seek(rewind);
+    else this.#beginAtNewestKey();
   }
 
-  /** Takes a chunk that the source has just got. Never throws and never waits. */
-  offer(entry: ChunkEntry, payload: Uint8Array): void {
+  /** Goes to a place in the past; nothing happens after the end. */
+  seek({ fromUs, untilUs }: Rewind): void {
+    if (this.#phase.kind === 'ended') return;
+    this.#course = { kind: 'rewound', untilUs, key: null };
+    const key = this.#source.keyPointAt(fromUs);
+    if (key === null) this.#phase = { kind: 'waiting' };
+    else this.#beginAt(key);
+  }
+
+  /** Lets a rewound reader go on; nothing happens to one that is not rewound, or has been promised as much. */
+  extend(untilUs: number): void {
+    const course = this.#course;
+    if (course.kind !== 'rewound' || course.untilUs === null || untilUs <= course.untilUs) return;
+    course.untilUs = untilUs;
+    if (this.#phase.kind === 'held') this.#goOnAt(this.#phase.at, course);
+  }
+
+  /** Goes to the newest key cluster, also when the reader is live already. Nothing happens after the end. */
+  live(): void {
+    if (this.#phase.kind === 'ended') return;
+    this.#course = { kind: 'live' };
+    const key = this.#source.newestKey;
+    if (key === null) this.#phase = { kind: 'waiting' };
+    else this.#beginAt(key);
+  }
+
+  /** Takes a chunk that the source has just got, and its frame. Never throws and never waits. */
+  offer(entry: ChunkEntry, frame: OutboxFrame): void {
     switch (this.#phase.kind) {
       case 'waiting':
-        return this.#beginAtNewestKey();
+        return this.#course.kind === 'live' ? this.#beginAtNewestKey() : this.#goOn(this.#course);
       case 'catching-up':
-        return this.#endIfTooSlow(this.#phase.progressAtMs);
+        return this.#endIfStuck(this.#phase);
       case 'live':
-        return this.#offerLive(entry, payload);
+        return this.#offerLive(entry, frame);
       case 'lagging':
         if (this.#sink.bufferedBytes <= this.#limits.maxViewerBufferBytes / 2)
           return this.#beginAtNewestKey();
         return this.#endIfTooSlow(this.#phase.sinceMs);
+      case 'held':
       case 'ended':
         return;
     }
@@ -118,8 +190,9 @@ export class Outbox {
     this.#phase = { kind: 'ended' };
   }
 
-  #offerLive(entry: ChunkEntry, payload: Uint8Array): void {
-    if (entry.epoch !== this.#sent?.epoch) {
+  #offerLive(entry: ChunkEntry, frame: OutboxFrame): void {
+    const sent = this.#sent;
+    if (sent?.epoch !== entry.epoch) {
       this.#phase = { kind: 'waiting' };
       return this.#beginAtNewestKey();
     }
@@ -128,7 +201,8 @@ export class Outbox {
       this.#phase = { kind: 'lagging', sinceMs: this.#nowMs() };
       return;
     }
-    this.#sendMedia(entry, payload);
+    sent.streamEnd += frame.payload.length;
+    this.#sink.send(frame);
   }
 
   /** Catches up from the newest key cluster, unless the reader has been sent that already. */
@@ -136,73 +210,139 @@ export class Outbox {
     const key = this.#source.newestKey;
     if (key === null) return;
     if (this.#sent?.epoch === key.epoch && key.streamStart < this.#sent.streamEnd) return;
-    const phase: Phase = { kind: 'catching-up', progressAtMs: this.#nowMs() };
-    this.#phase = phase;
-    this.#catchUp(key, phase).catch((error: unknown) => this.end(toCodedError(error)));
+    this.#beginAt(key);
   }
 
-  async #catchUp(key: KeyPoint, phase: Phase & { kind: 'catching-up' }): Promise<void> {
-    const { epoch } = this.#source;
-    if (epoch === null || epoch.init === null)
-      throw new Error('A key cluster is known, but not the init segment before it.');
-    if (this.#toldEpoch !== epoch.number) {
-      this.#sink.beginEpoch(epoch, this.#source.publisherClockOffsetUs);
-    }
-    await this.#sendInit(epoch.init, key, phase);
-    this.#toldEpoch = epoch.number;
-    let { sequence, offset } = key;
-    while (this.#phase === phase) {
-      if (sequence === this.#source.nextSequence) {
-        this.#phase = { kind: 'live' };
-        return;
-      }
-      const entry = this.#source.entry(sequence);
-      if (entry?.epoch !== key.epoch) {
-        // Fell out of what the source remembers, or came to the end of the epoch.
-        this.#phase = { kind: 'waiting' };
-        return this.#beginAtNewestKey();
-      }
-      if (entry.kind === 'media') {
-        const payload = await this.#source.read(entry);
-        if (this.#phase !== phase) return;
-        await new Promise<void>((resolve) => {
-          this.#sendMedia(entry, payload.subarray(offset), resolve);
-        });
-        phase.progressAtMs = this.#nowMs();
-      }
-      sequence += 1;
-      offset = 0;
-    }
+  /** The next key point of a rewound reader that has sent all there is before it. */
+  #goOn(course: Course & { kind: 'rewound' }): void {
+    const next = course.key === null ? this.#source.newestKey : this.#source.nextKeyPoint(course.key);
+    if (next === null) this.#phase = { kind: 'waiting' };
+    else if (isBeyond(course, next)) this.#hold(next);
+    else this.#goOnAt(next, course);
   }
 
-  #sendInit(init: Uint8Array, key: KeyPoint, phase: Phase & { kind: 'catching-up' }): Promise<void> {
-    const isDiscontinuity = this.#sent !== null;
-    const captureTimeUs = this.#source.entry(key.sequence)?.captureTimeUs ?? 0;
-    this.#sent = { epoch: key.epoch, streamEnd: key.streamStart };
-    return new Promise((resolve) => {
-      const { epoch, sequence } = key;
-      const frame: OutboxFrame = {
-        kind: 'init',
-        epoch,
-        sequence,
-        captureTimeUs,
-        isDiscontinuity,
-        payload: init,
-      };
-      this.#sink.send(frame, () => {
-        phase.progressAtMs = this.#nowMs();
-        resolve();
-      });
+  #goOnAt(key: KeyPoint, course: Course & { kind: 'rewound' }): void {
+    if (this.#sent?.epoch !== key.epoch) return this.#beginAt(key);
+    course.key = key;
+    this.#catchUp(async (phase) => this.#sendFrom(cursorAt(key), phase));
+  }
+
+  #hold(at: KeyPoint): void {
+    this.#phase = { kind: 'held', at };
+    this.#sink.hold(at.timeUs);
+  }
+
+  #beginAt(key: KeyPoint): void {
+    if (this.#course.kind === 'rewound') this.#course.key = key;
+    this.#catchUp(async (phase) => {
+      await this.#leaving;
+      if (this.#phase !== phase) return;
+      await this.#sendInit(key, phase);
+      await this.#sendFrom(cursorAt(key), phase);
     });
   }
 
-  #sendMedia(entry: ChunkEntry, payload: Uint8Array, onSent?: () => void): void {
-    const { epoch, sequence, captureTimeUs, streamEnd } = entry;
-    this.#sent = { epoch, streamEnd };
-    this.#sink.send(
-      { kind: 'media', epoch, sequence, captureTimeUs, isDiscontinuity: false, payload },
-      onSent,
-    );
+  #catchUp(run: (phase: CatchingUp) => Promise<void>): void {
+    const phase: CatchingUp = { kind: 'catching-up', stuck: null };
+    this.#phase = phase;
+    run(phase).catch((error: unknown) => {
+      if (this.#phase === phase) this.end(toCodedError(error));
+    });
+  }
+
+  /** Sends what there is from the cursor on, as long as the phase lasts. */
+  async #sendFrom(cursor: Cursor, phase: CatchingUp): Promise<void> {
+    while (this.#phase === phase) {
+      const entry = this.#source.entry(cursor.sequence);
+      if (entry === null) {
+        this.#course = { kind: 'live' };
+        this.#phase = { kind: 'live' };
+        return;
+      }
+      if (entry.epoch !== cursor.epoch) return this.#onEndOfEpoch();
+      if (entry.kind === 'media') {
+        const payload = await this.#source.read(entry);
+        if (this.#phase !== phase) return;
+        const end = this.#endOfWanted(entry);
+        // Also when nothing is left of the chunk: it may end where the next key cluster begins.
+        const wanted = payload.subarray(cursor.offset, end?.offset);
+        if (wanted.length > 0) {
+          if (this.#sent !== null) this.#sent.streamEnd += wanted.length;
+          await this.#untilSent(phase, (onSent) => this.#sink.send(mediaFrame(entry, wanted), onSent));
+          if (this.#phase !== phase) return;
+        }
+        if (end !== null) {
+          const { course } = end;
+          // What it had asked for may have become more meanwhile.
+          if (isBeyond(course, end.at)) return this.#hold(end.at);
+          course.key = end.at;
+          cursor.offset = end.offset;
+          continue;
+        }
+      }
+      cursor.sequence += 1;
+      cursor.offset = 0;
+    }
+  }
+
+  /** Where in this chunk the key cluster begins that is not wanted yet; null when all of the chunk is wanted. */
+  #endOfWanted(
+    entry: ChunkEntry,
+  ): { at: KeyPoint; offset: number; course: Course & { kind: 'rewound' } } | null {
+    const course = this.#course;
+    if (course.kind === 'live' || course.key === null) return null;
+    for (;;) {
+      const next = this.#source.nextKeyPoint(course.key);
+      if (next?.epoch !== entry.epoch || next.sequence > entry.sequence) return null;
+      // One in an earlier chunk was not known yet when that was sent.
+      if (next.sequence === entry.sequence && isBeyond(course, next)) {
+        return { at: next, offset: next.offset, course };
+      }
+      course.key = next;
+    }
+  }
+
+  #onEndOfEpoch(): void {
+    this.#phase = { kind: 'waiting' };
+    if (this.#course.kind === 'live') this.#beginAtNewestKey();
+    else this.#goOn(this.#course);
+  }
+
+  async #sendInit(key: KeyPoint, phase: CatchingUp): Promise<void> {
+    const epoch = this.#source.epochs[key.epoch];
+    if (epoch === undefined || epoch.init === null) {
+      throw new Error('A key cluster is known, but not the init segment before it.');
+    }
+    const payload = epoch.init;
+    if (this.#toldEpoch !== epoch.number) {
+      this.#toldEpoch = epoch.number;
+      this.#sink.beginEpoch(epoch, this.#source.publisherClockOffsetUs);
+    }
+    const frame: OutboxFrame = {
+      kind: 'init',
+      epoch: key.epoch,
+      sequence: key.sequence,
+      captureTimeUs: this.#source.entry(key.sequence)?.captureTimeUs ?? 0,
+      isDiscontinuity: this.#sent !== null,
+      payload,
+    };
+    this.#sent = { epoch: key.epoch, streamEnd: key.streamStart };
+    await this.#untilSent(phase, (onSent) => this.#sink.send(frame, onSent));
+  }
+
+  async #untilSent(phase: CatchingUp, send: (onSent: () => void) => void): Promise<void> {
+    phase.stuck = { sinceMs: this.#nowMs(), bytes: Number.POSITIVE_INFINITY };
+    this.#leaving = new Promise(send);
+    await this.#leaving;
+    phase.stuck = null;
+  }
+
+  /** A reader that catches up may take long for one frame, but it has to take something. */
+  #endIfStuck(phase: CatchingUp): void {
+    if (phase.stuck === null) return;
+    const bytes = this.#sink.bufferedBytes;
+    if (bytes < phase.stuck.bytes) phase.stuck = { sinceMs: this.#nowMs(), bytes };
+    else this.#endIfTooSlow(phase.stuck.sinceMs);
   }
 
   #endIfTooSlow(sinceMs: number): void {
@@ -215,4 +355,12 @@ export class Outbox {
       ),
     );
   }
+}
+
+function cursorAt({ epoch, sequence, offset }: KeyPoint): Cursor {
+  return { epoch, sequence, offset };
+}
+
+function isBeyond({ untilUs }: Course & { kind: 'rewound' }, { timeUs }: KeyPoint): boolean {
+  return untilUs !== null && timeUs >= untilUs;
 }

@@ -1,50 +1,65 @@
-/** Makes live recordings: new ones, and those whose journal an earlier run of the relay, or a disk error, left open. */
+/**
+ * Opens recordings: new ones, those whose journal an earlier run of the relay, or a disk error, left behind, and those
+ * that were merged before their publisher came back.
+ */
 import { hash } from 'node:crypto';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { CodedError, encodeStartRecord, type Id } from '@proofcast/shared';
 import type { RecordingRow } from './database/schema.ts';
 import type { DiskSpace } from './journal/disk-space.ts';
 import type { Journal } from './journal/journal.ts';
-import type { RecordingIdentity } from './journal/journal-start.ts';
+import { parseEnd, type RecordingIdentity } from './journal/journal-start.ts';
+import { JournalDamagedError } from './journal/journal-reader.ts';
+import type { JournalRecord } from './journal/record.ts';
 import type { JournalStore } from './journal/store.ts';
-import { LiveRecording, type RecordingOwner } from './live-recording.ts';
+import { LiveRecording, recordingSealed, type RecordingOwner } from './live-recording.ts';
 import type { MediaClock } from './media-clock.ts';
 import type { MediaLimits } from './media-limits.ts';
-import { recordingNotFound, type RecordingCatalogue } from './recording/catalogue.ts';
+import { PayloadCache } from './payload-cache.ts';
+import { isForGood, recordingNotFound, type RecordingCatalogue } from './recording/catalogue.ts';
+import { OpenRecording, type Ending } from './recording/open-recording.ts';
+import type { OpenRecordings } from './recording/open-recordings.ts';
 import { RecordingIndex } from './recording/recording-index.ts';
+import type { SealingQueue } from './recording/sealing.ts';
+import { unseal } from './recording/unseal.ts';
+import type { Tombstones } from './retention/tombstones.ts';
 
 export interface RecordingOpenerOptions {
   readonly store: JournalStore;
   readonly catalogue: RecordingCatalogue;
+  readonly tombstones: Tombstones;
+  readonly sealing: SealingQueue;
+  readonly recordings: OpenRecordings;
+  readonly recordingsDir: string;
   readonly disk: DiskSpace;
   readonly clock: MediaClock;
   readonly limits: MediaLimits;
   readonly graceMs: number;
   readonly log: Logger;
-}
-
-/** A journal that was read again. Either it is to be opened, or it is complete and its files are to be closed. */
-export interface RecoveredJournal {
-  readonly identity: RecordingIdentity;
-  readonly chunkCount: number;
-  /** Whether the journal says that nothing follows. */
-  readonly isEnded: boolean;
-  /** Relay's clock when the last record was received; null when there is none. */
-  readonly lastReceivedAtMs: number | null;
-  open(owner: RecordingOwner): LiveRecording;
-  close(): Promise<void>;
+  /** Ends long readings when the relay shuts down. */
+  readonly abort: AbortSignal;
 }
 
 export class RecordingOpener {
   readonly #options: RecordingOpenerOptions;
+  readonly #payloads: PayloadCache;
 
   constructor(options: RecordingOpenerOptions) {
     this.#options = options;
+    this.#payloads = new PayloadCache({ maxBytes: options.limits.maxCachedPayloadBytes });
   }
 
-  /** What the database says about a recording that may not be live. */
-  find(recordingId: Id): Promise<RecordingRow | null> {
-    return this.#options.catalogue.find(recordingId);
+  /**
+   * What the database says about a recording that may not be live. Throws `RECORDING_DELETED` when it was of this stream,
+   * and `RECORDING_NOT_FOUND` when it was of another one.
+   */
+  async find(recordingId: Id, streamId: Id): Promise<RecordingRow | null> {
+    const { tombstones, catalogue } = this.#options;
+    const buriedStreamId = await tombstones.streamOf(recordingId);
+    if (buriedStreamId === null) return catalogue.find(recordingId);
+    if (buriedStreamId !== streamId) throw recordingNotFound(recordingId);
+    throw new CodedError('RECORDING_DELETED', `The recording ${recordingId} was deleted.`);
   }
 
   /** Throws `STORAGE_FULL`, `STORAGE_FAILED`, or `RECORDING_NOT_FOUND` when the id is somebody's already. */
@@ -69,68 +84,152 @@ export class RecordingOpener {
       await store.remove(recordingId);
       throw error;
     }
-    return this.#build(journal, {
-      index: this.#newIndex(chain),
-      owner,
-      waitingSinceMs: clock.nowMs(),
-      publisherClockOffsetUs: 0,
+    const recording = new OpenRecording({ journal, index: this.#newIndex(chain), ending: null });
+    return this.live(recording, { owner, waitingSinceMs: clock.nowMs() });
+  }
+
+  /**
+   * Goes on with a recording whose publisher was thought lost, wherever it is by now. Throws `RECORDING_SEALED` when it
+   * was ended for good, `RECORDING_DAMAGED` when it cannot be read any more, `RECORDING_NOT_READY` while it is being
+   * deleted, and `STORAGE_FAILED`.
+   */
+  async resume(found: RecordingRow, owner: RecordingOwner): Promise<LiveRecording> {
+    const { sealing, recordings, clock, log } = this.#options;
+    const { recording_id: recordingId } = found;
+    this.#checkMayResume(found);
+    const release = recordings.claim(recordingId);
+    try {
+      const putBack = await sealing.withdraw(recordingId);
+      try {
+        const recording = await this.#reopen(recordingId);
+        log.info({ recordingId, chunkCount: recording.snapshotCount }, 'a publisher came back');
+        return this.live(recording, { owner, waitingSinceMs: clock.nowMs() });
+      } catch (error) {
+        putBack?.();
+        throw error;
+      }
+    } finally {
+      release();
+    }
+  }
+
+  /**
+   * Reads a journal again, which has at least so many chunks. Null when nothing of it is on disk. Throws
+   * `STORAGE_FAILED` when it cannot be read, and `SHUTTING_DOWN`.
+   */
+  async recover(recordingId: Id, leastChunkCount: number): Promise<OpenRecording | null> {
+    const { abort, store } = this.#options;
+    let index = this.#newIndex(new Uint8Array());
+    let ending: Ending | null = null;
+    const reading = store.recover({ recordingId, leastChunkCount }, (record, stored) => {
+      abort.throwIfAborted();
+      if (record.kind === 'end') {
+        ending = endingOf(record);
+      } else if (record.kind !== 'start') {
+        // Behind an end when the publisher came back.
+        ending = null;
+        index.check({ ...record, kind: record.kind }).store(stored);
+      }
+    });
+    const journal = await reading.catch((cause: unknown) => {
+      if (cause instanceof CodedError) throw cause;
+      const message = `Cannot read the journal of ${recordingId}; the log of the relay tells more.`;
+      throw new CodedError('STORAGE_FAILED', message, { cause });
+    });
+    if (journal === null) return null;
+    // Without a chunk nothing has told the chain value that the first one must follow from.
+    if (index.nextSequence === 0) index = this.#newIndex(startChain(journal.identity));
+    return new OpenRecording({ journal, index, ending });
+  }
+
+  /** Lets a publisher feed the recording; its grace time runs. */
+  live(
+    recording: OpenRecording,
+    { owner, waitingSinceMs }: { owner: RecordingOwner; waitingSinceMs: number },
+  ): LiveRecording {
+    const { recordings, clock, limits, graceMs, log } = this.#options;
+    recordings.add(recording);
+    const payloads = this.#payloads;
+    return new LiveRecording({ recording, owner, clock, graceMs, limits, payloads, log, waitingSinceMs });
+  }
+
+  /** Nobody finds a recording any more that was closed without an end. */
+  forget(recording: OpenRecording): void {
+    this.#options.recordings.remove(recording);
+  }
+
+  /** The database may not know yet that a recording has ended, but who has it open does. */
+  #checkMayResume({ recording_id: recordingId, is_complete, chunk_count }: RecordingRow): void {
+    const open = this.#options.recordings.get(recordingId);
+    if (open?.ending && isForGood(open.ending.reason)) {
+      throw recordingSealed(recordingId, open.snapshotCount);
+    }
+    if (is_complete === 1) throw recordingSealed(recordingId, chunk_count);
+  }
+
+  /** Only when the database has it as going on, anything may be added to it. */
+  async #reopen(recordingId: Id): Promise<OpenRecording> {
+    const { catalogue, recordings } = this.#options;
+    // What was known before the queue let go of it may be old by now.
+    const row = await catalogue.find(recordingId);
+    if (row === null) throw recordingNotFound(recordingId);
+    this.#checkMayResume(row);
+    const kept = recordings.get(recordingId);
+    const recording = kept ?? (await this.#readAgain(row));
+    try {
+      await catalogue.markResumed(recordingId);
+    } catch (error) {
+      if (kept === null) await recording.close();
+      throw error;
+    }
+    recording.resume();
+    return recording;
+  }
+
+  async #readAgain(row: RecordingRow): Promise<OpenRecording> {
+    const { recording_id: recordingId } = row;
+    if (row.manifest_path !== null) await this.#unseal(row, row.manifest_path);
+    try {
+      const recording = await this.recover(recordingId, row.chunk_count ?? 0);
+      if (recording !== null) return recording;
+    } catch (error) {
+      if (!(error instanceof JournalDamagedError)) throw error;
+      throw new CodedError('RECORDING_DAMAGED', error.message, { cause: error, details: { recordingId } });
+    }
+    throw new CodedError('RECORDING_DAMAGED', `The journal of ${recordingId} is missing.`, {
+      details: { recordingId },
     });
   }
 
-  /** Null when nothing of the recording is on disk. Throws `STORAGE_FAILED` when its journal cannot be read. */
-  async recover(recordingId: Id): Promise<RecoveredJournal | null> {
-    const { store, clock } = this.#options;
-    const index = this.#newIndex(new Uint8Array());
-    let isEnded = false;
-    let lastReceivedAtUs: number | null = null;
-    // The smallest difference is the one with the least waiting in it (a spool, a slow network).
-    let leastOffsetUs = Number.POSITIVE_INFINITY;
-    const journal = await store.recover(recordingId, (record, stored) => {
-      lastReceivedAtUs = record.receivedAtUs;
-      if (record.kind === 'media' || record.kind === 'event') {
-        const { kind, epoch, sequence, captureTimeUs, chain, payload } = record;
-        // An end that could not be synced, and after which the publisher came back.
-        isEnded = false;
-        index.check({ kind, epoch, sequence, captureTimeUs, chain, payload }).store(stored);
-        leastOffsetUs = Math.min(leastOffsetUs, record.receivedAtUs - captureTimeUs);
-      } else if (record.kind === 'end') isEnded = true;
-    });
-    if (journal === null) return null;
-    const { identity } = journal;
-    const lastReceivedAtMs = lastReceivedAtUs === null ? null : Math.floor(lastReceivedAtUs / 1000);
-    return {
-      identity,
-      chunkCount: journal.chunkCount,
-      isEnded,
-      lastReceivedAtMs,
-      open: (owner) =>
-        this.#build(journal, {
-          // Without a chunk nothing has told the chain value that the first one must follow from.
-          index: index.nextSequence > 0 ? index : this.#newIndex(startChain(identity)),
-          owner,
-          waitingSinceMs: lastReceivedAtMs ?? clock.nowMs(),
-          publisherClockOffsetUs: Number.isFinite(leastOffsetUs) ? leastOffsetUs : 0,
-        }),
-      close: () => journal.close(),
+  /** Makes the journal again of a recording that was merged. Its files stay until it is merged again. */
+  async #unseal(row: RecordingRow, manifestPath: string): Promise<void> {
+    const { store, recordingsDir, disk, abort } = this.#options;
+    const { recording_id: recordingId } = row;
+    await disk.checkRoomFor(row.journal_bytes ?? 0);
+    // A journal beside the files is what could not be removed after they were made, or an attempt that died.
+    await store.remove(recordingId);
+    const identity: RecordingIdentity = {
+      recordingId,
+      companyId: row.company_id,
+      streamId: row.stream_id,
+      deviceId: row.device_id,
+      startedAtUs: row.started_at_us,
     };
+    await unseal({ identity, manifestPath: join(recordingsDir, manifestPath), store, signal: abort });
   }
 
   #newIndex(chain: Uint8Array): RecordingIndex {
-    return new RecordingIndex({ chain, maxEntries: this.#options.limits.maxIndexedChunks });
+    return new RecordingIndex({ chain, maxChunks: this.#options.limits.maxChunksPerRecording });
   }
+}
 
-  #build(
-    journal: Journal,
-    parts: {
-      index: RecordingIndex;
-      owner: RecordingOwner;
-      waitingSinceMs: number;
-      publisherClockOffsetUs: number;
-    },
-  ): LiveRecording {
-    const { clock, limits, graceMs, log } = this.#options;
-    return new LiveRecording({ journal, clock, limits, graceMs, log, ...parts });
-  }
+function endingOf(record: JournalRecord): Ending {
+  const { captureTimeUs, receivedAtUs } = record;
+  return {
+    reason: parseEnd(record).reason,
+    atMs: Math.floor(receivedAtUs / 1000),
+    publisherAtMs: captureTimeUs === 0 ? null : Math.floor(captureTimeUs / 1000),
+  };
 }
 
 /** [C1] What the chain of a recording begins with. */

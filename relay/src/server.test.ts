@@ -84,7 +84,7 @@ describe('health', () => {
     const test = await startTestRelay({ env: { WARN_FREE_BYTES: '0', MIN_FREE_BYTES: '0' } });
     try {
       expect(await test.client().call('healthz')).toEqual({ status: 'ok' });
-      expect(await test.client().call('readyz')).toEqual({ status: 'ready', reasons: [] });
+      expect(await test.client().call('readyz')).toEqual({ status: 'ready', reasons: [], journalsToRead: 0 });
     } finally {
       await test.close();
     }

@@ -1,6 +1,7 @@
 /** Wires the relay. Whoever started it closes it. */
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { ErrorCode } from '@proofcast/shared';
 import type { FastifyInstance } from 'fastify';
 import { pino, type Logger } from 'pino';
 import type { RelayConfig } from './config.ts';
@@ -11,6 +12,11 @@ import { prepareFirstRun, type FirstRun } from './identity/first-run.ts';
 import { openIdentity, type Identity } from './identity/identity.ts';
 import { systemMediaClock, type MediaClock } from './media-clock.ts';
 import { MediaService } from './media-service.ts';
+import { MediaCounts } from './metrics/media-counts.ts';
+import { readMetrics } from './metrics/read-metrics.ts';
+import { RelayMetrics } from './metrics/relay-metrics.ts';
+import { RetentionSchedule } from './retention/retention-schedule.ts';
+import { Retention } from './retention/retention.ts';
 import { registerAllRoutes } from './routes/all-routes.ts';
 
 export interface Relay {
@@ -53,22 +59,33 @@ export async function startRelay(
       limits: config.limits,
       clock,
     });
+    const counts = new MediaCounts();
     const media = await MediaService.open({
       database,
       dataDir: config.dataDir,
       reconnectGraceMs: config.reconnectGraceMs,
       ffmpegPath: config.ffmpegPath,
       limits: config.mediaLimits,
+      counts,
       log,
       clock,
     });
     closers.push(() => media.close());
-    const app = await createHttpApp({ config, log, isClosing: () => closing !== undefined });
+    const { retentionIntervalMs: intervalMs, maxPreviewedRecordings } = config.mediaLimits;
+    const retention = new Retention({ database, media, clock, log, maxPreviewedRecordings });
+    const schedule = new RetentionSchedule({ retention, clock, intervalMs, log });
+    closers.push(() => schedule.close());
+    const sources = { database, media, counts, retention, schedule };
+    const metrics = new RelayMetrics({ counts, read: () => readMetrics(sources) });
+    const isClosing = (): boolean => closing !== undefined;
+    const onRefused = (code: ErrorCode): void => counts.refuse(code);
+    const app = await createHttpApp({ config, log, isClosing, onRefused });
     closers.push(() => closeHttpApp(app, config.limits.shutdownGraceMs));
-    registerAllRoutes(app, { config, database, identity, media, clock });
+    registerAllRoutes(app, { config, database, identity, media, retention, metrics, clock });
     await app.listen({ host: config.host, port: config.port });
     // Peers hear why they are cut off before the server ends their connections.
-    closers.push(() => media.close());
+    closers.push(async () => void (await Promise.all([media.close(), retention.close()])));
+    schedule.begin();
     // Last, because a password that was made up is lost when the start fails after it.
     const firstRun = await prepareFirstRun({ ...identity, ...config });
     return { url: urlOf(config.host, app), firstRun, identity, media, database, close };

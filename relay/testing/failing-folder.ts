@@ -1,13 +1,15 @@
 /** A disk that fails when a test says so, between the journal and the real files. */
 import type { JournalFile, JournalFolder } from '../src/journal/journal-files.ts';
 
-export type FailingOperation = 'create' | 'write' | 'datasync' | 'read' | 'sync' | 'remove';
+export type FailingOperation = 'create' | 'write' | 'datasync' | 'read' | 'sync' | 'remove' | 'rename';
 
 export interface Failure {
   readonly operation: FailingOperation;
   readonly code: 'EIO' | 'ENOSPC';
   /** How often it happens; for ever when it is not given. */
   times?: number;
+  /** How often it does not happen before. */
+  skip?: number;
   /** Only for files with this name. */
   readonly name?: string;
   /** Bytes of a write that reach the file before it fails. */
@@ -19,6 +21,8 @@ export class FailingFolder implements JournalFolder {
   readonly failures: Failure[] = [];
   /** Syncs wait until this resolves. */
   hold: Promise<void> = Promise.resolve();
+  /** Reads of a file wait until what this returns for its name resolves. */
+  holdRead: (name: string) => Promise<void> = () => Promise.resolve();
   datasyncs = 0;
   writtenBytes = 0;
 
@@ -40,6 +44,11 @@ export class FailingFolder implements JournalFolder {
     await this.#folder.remove(name);
   }
 
+  async rename(from: string, to: string): Promise<void> {
+    this.check('rename', from);
+    await this.#folder.rename(from, to);
+  }
+
   async sync(): Promise<void> {
     this.check('sync', '');
     await this.#folder.sync();
@@ -52,6 +61,10 @@ export class FailingFolder implements JournalFolder {
         (candidate.name === undefined || candidate.name === name) &&
         candidate.times !== 0,
     );
+    if (failure?.skip !== undefined && failure.skip > 0) {
+      failure.skip -= 1;
+      return undefined;
+    }
     if (failure?.times !== undefined) failure.times -= 1;
     return failure;
   }
@@ -93,9 +106,10 @@ class FailingFile implements JournalFile {
     await this.#file.datasync();
   }
 
-  async read(position: number, length: number): Promise<Uint8Array> {
+  async read(position: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
+    await this.#folder.holdRead(this.name);
     this.#folder.check('read', this.name);
-    return this.#file.read(position, length);
+    return this.#file.read(position, length, into);
   }
 
   sizeBytes = (): Promise<number> => this.#file.sizeBytes();

@@ -7,11 +7,17 @@ const FAILURES = {
   hangs: `trap '' TERM; exec sleep 1000`,
   /** Takes a second before it does anything. */
   dawdles: 'sleep 1; exec ffmpeg "$@"',
+  /** Says that all went well, and has made an empty file. */
+  pretends: 'for last; do :; done; : > "$last"; exit 0',
+  /** Finds no room on the disk for more than 4 KiB, as ffmpeg itself tells it. */
+  starves: `trap '' XFSZ; ulimit -f 8; exec ffmpeg "$@"`,
+  /** Reads no faster than was recorded. */
+  ambles: 'exec ffmpeg -re "$@"',
   crashes: 'echo "something is wrong" >&2; exit 1',
   /** Says that all went well, but half is missing. */
-  lies: 'ffmpeg "$@"; code=$?; for last; do :; done; ffmpeg -v error -y -t 2 -i "$last" -c copy -f webm "$last.short"; mv "$last.short" "$last"; exit $code',
+  lies: 'ffmpeg "$@"; code=$?; for last; do :; done; ffmpeg -v error -y -t 2 -i "$last" -c copy -f "${last##*.}" "$last.short"; mv "$last.short" "$last"; exit $code',
   /** Says that all went well, but leaves out pictures here and there. */
-  skips: `ffmpeg "$@"; for last; do :; done; ffmpeg -v error -y -i "$last" -c copy -bsf:v 'noise=amount=0:drop=not(mod(n\\,7))' -f webm "$last.less"; mv "$last.less" "$last"; exit 0`,
+  skips: `ffmpeg "$@"; for last; do :; done; ffmpeg -v error -y -i "$last" -c copy -bsf:v 'noise=amount=0:drop=not(mod(n\\,7))' -f "\${last##*.}" "$last.less"; mv "$last.less" "$last"; exit 0`,
 } as const;
 
 /**

@@ -24,9 +24,10 @@ export class HeldTimers implements MediaClock {
 
   /** Lets all timers fire that wait now. */
   pass(): void {
-    for (const callback of this.#held) {
-      this.#held.delete(callback);
-      callback();
+    const due = [...this.#held];
+    for (const callback of due) {
+      // One may have been cancelled by another.
+      if (this.#held.delete(callback)) callback();
     }
   }
 }

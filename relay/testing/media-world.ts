@@ -25,6 +25,8 @@ export interface MediaWorldOptions {
   readonly graceMs?: number;
   readonly ffmpegPath?: string;
   readonly wrapJournals?: (folder: JournalFolder) => JournalFolder;
+  /** Serves at once, as the real relay does; else only when the journals of an earlier run have been read. */
+  readonly servesAtOnce?: boolean;
 }
 
 export class MediaWorld {
@@ -50,7 +52,7 @@ export class MediaWorld {
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
         const principal = this.#principals.get(request.url ?? '');
         if (principal?.kind === 'device') this.#media.acceptPublisher(webSocket, principal);
-        else if (principal !== undefined) this.#media.acceptViewer(webSocket, principal);
+        else if (principal !== undefined) this.#media.acceptViewer(webSocket, principal, request.socket);
       });
     });
   }
@@ -129,6 +131,11 @@ export class MediaWorld {
     return viewer;
   }
 
+  /** The network fails: every connection is gone, and nobody is told why. */
+  cut(): void {
+    for (const socket of this.#sockets.clients) socket.terminate();
+  }
+
   /** Closes the media half as a stop of the process does, without opening it again. */
   async shutDown(): Promise<void> {
     await this.#media.close();
@@ -161,8 +168,12 @@ export class MediaWorld {
   }
 }
 
-function openMedia(dataDir: string, database: Database, options: MediaWorldOptions): Promise<MediaService> {
-  return MediaService.open({
+async function openMedia(
+  dataDir: string,
+  database: Database,
+  options: MediaWorldOptions,
+): Promise<MediaService> {
+  const media = await MediaService.open({
     database,
     dataDir,
     reconnectGraceMs: options.graceMs ?? 60_000,
@@ -172,4 +183,6 @@ function openMedia(dataDir: string, database: Database, options: MediaWorldOptio
     clock: options.clock ?? systemMediaClock,
     ...(options.wrapJournals ? { wrapJournals: options.wrapJournals } : {}),
   });
+  if (options.servesAtOnce !== true) await media.whenResumed();
+  return media;
 }

@@ -15,6 +15,7 @@ export interface TestRelayOptions {
   readonly env?: Environment;
   readonly clock?: MediaClock;
   readonly limits?: Partial<RelayConfig['limits']>;
+  readonly mediaLimits?: Partial<RelayConfig['mediaLimits']>;
 }
 
 export interface TestRelay {
@@ -73,7 +74,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
   return testRelay;
 }
 
-function startOn(dataDir: string, { env, clock = systemMediaClock, limits }: TestRelayOptions) {
+function startOn(dataDir: string, { env, clock = systemMediaClock, limits, mediaLimits }: TestRelayOptions) {
   const config = readConfig({
     RELAY_PORT: '0',
     DATA_DIR: dataDir,
@@ -82,5 +83,9 @@ function startOn(dataDir: string, { env, clock = systemMediaClock, limits }: Tes
     LOG_LEVEL: 'silent',
     ...env,
   });
-  return startRelay({ ...config, limits: { ...config.limits, ...limits } }, { clock });
+  const changed = {
+    limits: { ...config.limits, ...limits },
+    mediaLimits: { ...config.mediaLimits, ...mediaLimits },
+  };
+  return startRelay({ ...config, ...changed }, { clock });
 }

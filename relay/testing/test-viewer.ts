@@ -22,8 +22,8 @@ export class TestViewer extends MessageSocket<typeof VIEW_FROM_RELAY> {
     this.socket.send(encodeMessage(VIEW_FROM_VIEWER, message));
   }
 
-  watch(channel: number, streamId: Id): void {
-    this.say({ type: 'watch', data: { channel, streamId } });
+  watch(channel: number, streamId: Id, rewind: { fromUs?: number; untilUs?: number } = {}): void {
+    this.say({ type: 'watch', data: { channel, streamId, ...rewind } });
   }
 
   async nextFrame(): Promise<ViewerFrame> {

@@ -18,7 +18,7 @@ describe('permissions', () => {
       ]),
     );
     expect(granted).toEqual({
-      admin: ['live:watch', 'recordings:read', 'devices:manage', 'users:manage'],
+      admin: ['live:watch', 'recordings:read', 'devices:manage', 'users:manage', 'retention:manage'],
       viewer: ['live:watch'],
       auditor: ['recordings:read'],
       ops: [],

@@ -17,6 +17,7 @@ export const PERMISSIONS = {
   'recordings:read': ['admin', 'auditor'],
   'devices:manage': ['admin'],
   'users:manage': ['admin'],
+  'retention:manage': ['admin'],
 } as const satisfies Record<string, readonly Role[]>;
 
 export type Permission = keyof typeof PERMISSIONS;

@@ -2,11 +2,15 @@ import { describe, expect, it } from 'vitest';
 import {
   CHUNK_HEADER_BYTES,
   decodeChunk,
+  decodeStill,
   decodeViewerFrame,
   EMPTY_SIGNATURE,
   encodeChunk,
+  encodeStill,
   encodeViewerHead,
+  isStillFrame,
   MAX_CHUNK_PAYLOAD_BYTES,
+  MAX_STILL_BYTES,
   type Chunk,
 } from './chunk-frame.ts';
 import { CodedError } from './errors.ts';
@@ -114,7 +118,64 @@ describe('viewer frames', () => {
     expect(decodeViewerFrame(frame)).toEqual({ ...head, payload });
   });
 
+  it('[F1] carry numbers of up to 53 bits', () => {
+    const largest = { sequence: Number.MAX_SAFE_INTEGER, captureTimeUs: Number.MAX_SAFE_INTEGER - 1 };
+    for (const numbers of [largest, { sequence: 2 ** 32, captureTimeUs: 2 ** 32 - 1 }]) {
+      expect(decodeViewerFrame(encodeViewerHead({ ...head, ...numbers, payloadBytes: 0 }))).toMatchObject(
+        numbers,
+      );
+    }
+  });
+
+  it('[H2] of kind control may be empty', () => {
+    const frame = encodeViewerHead({ ...head, kind: 'control', payloadBytes: 0 });
+    expect(decodeViewerFrame(frame)).toMatchObject({ kind: 'control', payload: new Uint8Array() });
+  });
+
   it('[F2] of the publisher kind are refused', () => {
     expect(codeOf(() => decodeViewerFrame(encodeChunk(chunk)))).toBe('CHUNK_FRAME_INVALID');
+  });
+});
+
+describe('still pictures', () => {
+  const still = { captureTimeUs: 1_790_000_000_123_456, payload: Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 1) };
+
+  it('[F5] decode to what was encoded, and are told from chunks', () => {
+    const frame = encodeStill(still);
+    expect(isStillFrame(frame)).toBe(true);
+    expect(decodeStill(frame)).toEqual(still);
+    expect(isStillFrame(encodeChunk(chunk))).toBe(false);
+    expect(isStillFrame(new Uint8Array())).toBe(false);
+    expect(codeOf(() => decodeChunk(frame))).toBe('CHUNK_FRAME_INVALID');
+    expect(codeOf(() => decodeStill(encodeChunk(chunk)))).toBe('CHUNK_FRAME_INVALID');
+  });
+
+  it.each([
+    ['an unknown version', (view: DataView) => view.setUint8(0, 2)],
+    ['flags', (view: DataView) => view.setUint16(2, 1)],
+    ['an epoch', (view: DataView) => view.setUint32(4, 1)],
+    ['a number', (view: DataView) => view.setUint32(12, 1)],
+    ['a channel', (view: DataView) => view.setUint32(28, 1)],
+    ['another length', (view: DataView) => view.setUint32(24, 4)],
+    ['something that is no JPEG', (view: DataView) => view.setUint8(33, 0xd9)],
+  ])('[F5] with %s are refused', (_, change) => {
+    const frame = encodeStill(still);
+    change(new DataView(frame.buffer));
+    expect(codeOf(() => decodeStill(frame))).toBe('CHUNK_FRAME_INVALID');
+  });
+
+  it('[F5] take a picture of the limit and refuse one byte more, and one that is cut off', () => {
+    const picture = (byteLength: number): Uint8Array => {
+      const payload = new Uint8Array(byteLength);
+      payload.set(still.payload);
+      return payload;
+    };
+    const largest = encodeStill({ ...still, payload: picture(MAX_STILL_BYTES) });
+    expect(decodeStill(largest).payload.length).toBe(MAX_STILL_BYTES);
+    const larger = encodeStill({ ...still, payload: picture(MAX_STILL_BYTES + 1) });
+    expect(codeOf(() => decodeStill(larger))).toBe('CHUNK_TOO_LARGE');
+    expect(codeOf(() => decodeStill(encodeStill({ ...still, payload: Uint8Array.of(0xff, 0xd8) })))).toBe(
+      'CHUNK_FRAME_INVALID',
+    );
   });
 });

@@ -48,6 +48,7 @@ export const ERRORS = {
   NOT_FOUND: define(404, 4404, false, 'Nothing with this name exists in the company of the caller.'),
   STREAM_NOT_FOUND: define(404, 4404, false, 'No stream with this id exists in the company of the caller.'),
   STREAM_OFFLINE: define(409, 4409, true, 'The stream exists, but nobody publishes it at the moment.'),
+  STILL_NOT_FOUND: define(404, 4404, true, 'The stream has no still picture yet; one was asked for.'),
   STREAM_TAKEN: define(409, 4409, true, 'Another connection of the same device took over this stream.'),
   RECORDING_NOT_FOUND: define(
     404,
@@ -55,11 +56,26 @@ export const ERRORS = {
     false,
     'No recording with this id exists in the company of the caller.',
   ),
-  RECORDING_NOT_READY: define(409, 4409, true, 'The recording is not sealed yet.'),
+  RECORDING_NOT_READY: define(409, 4409, true, 'The recording cannot be served in its present state.'),
+  SNAPSHOT_GONE: define(410, 4410, false, 'The recording went on; what was made of fewer chunks is gone.'),
   RECORDING_SEALED: define(409, 4409, false, 'The recording is sealed and takes no more chunks.'),
   RECORDING_EMPTY: define(409, 4409, false, 'No picture arrived before the recording ended.'),
+  RECORDING_DELETED: define(
+    410,
+    4410,
+    false,
+    'The recording was deleted; a tombstone says when and by whom.',
+  ),
+  RETENTION_KEEPS: define(409, 4409, true, 'The policy of the company still keeps the recording.'),
   RANGE_UNSATISFIABLE: define(416, 4416, false, 'The byte range lies outside the recording.'),
   EMAIL_TAKEN: define(409, 4409, false, 'A user with this e-mail address exists already.'),
+  RECORDING_DAMAGED: define(500, 4500, false, 'The file of the recording is not what its manifest says.'),
+  MANIFEST_INVALID: define(
+    422,
+    4422,
+    false,
+    'The manifest is not what was written, or of a version that is not known.',
+  ),
 
   // How it is asked
   MESSAGE_INVALID: define(
@@ -112,6 +128,7 @@ export const ERRORS = {
   SPOOL_FULL: define(507, 4507, true, 'The spool of the desktop app is full; it takes no more chunks.'),
   SPOOL_FAILED: define(500, 4500, true, 'The disk of the desktop app refused a write, a sync or a read.'),
   DERIVATIVE_FAILED: define(500, 4500, true, 'A poster or another derived file could not be made.'),
+  DERIVATIVE_NOT_READY: define(409, 4409, true, 'The derived file is still being made.'),
   SHUTTING_DOWN: define(503, 4503, true, 'The service is shutting down; connect again.'),
   UNAVAILABLE: define(503, 4503, true, 'The service is not ready yet.'),
   TIMEOUT: define(504, 4504, true, 'The other side did not answer in time.'),

@@ -14,7 +14,7 @@ export const INGEST_PATH = '/api/ingest';
 export const VIEW_PATH = '/api/view';
 
 const Count = Type.Integer({ minimum: 0 });
-const TimeUs = Type.Integer({
+export const TimeUs = Type.Integer({
   minimum: 0,
   maximum: Number.MAX_SAFE_INTEGER,
   description: 'Microseconds since 1970',
@@ -43,9 +43,13 @@ export const INGEST_FROM_PUBLISHER = {
     startedAtUs: TimeUs,
     /** The publisher's clock at the moment of sending. */
     sentAtUs: TimeUs,
+    /** False: what follows was captured earlier, and nothing is being captured for it now. Absent means true. */
+    isCapturing: Type.Optional(Type.Boolean()),
   }),
   /** No chunk follows: seal. `chunkCount` is the number of all chunks of the recording. */
   stop: Type.Object({ chunkCount: Count }),
+  /** What waits on the publisher's disk and is not durable at the relay; rule U6. */
+  status: Type.Object({ backlogBytes: Count, backlogChunks: Count }),
 } as const;
 
 export const INGEST_FROM_RELAY = {
@@ -69,6 +73,8 @@ export const INGEST_FROM_RELAY = {
   refused: Type.Object({ ...refusalFields, expectedSequence: Count }),
   /** The number of viewers through the relay has changed. */
   viewers: Type.Object({ viewerCount: Count }),
+  /** How often a still picture is wanted; null: none any more. Binary frames of kind `still` answer it. */
+  stills: Type.Object({ intervalMs: Type.Union([Type.Integer({ minimum: 100 }), Type.Null()]) }),
   /** The answer to `stop`: the relay has everything on disk and finishes the recording by itself. */
   stopped: Type.Object({ recordingId: RecordingId, chunkCount: Count }),
 } as const;
@@ -92,9 +98,30 @@ export const RECORDING_EVENTS = {
   /** The recorder runs but delivers nothing (W3C MediaStream Recording does not report this by itself). */
   'capture-stalled': Type.Object({}),
   'capture-resumed': Type.Object({}),
+  /** Last chunk with bytes of its epoch: media may follow in the next epoch only. */
+  'epoch-ended': Type.Object({
+    reason: Type.Union([
+      Type.Literal('stopped'),
+      Type.Literal('source-ended'),
+      Type.Literal('source-changed'),
+      Type.Literal('recorder-failed'),
+      Type.Literal('recorder-restarted'),
+      Type.Literal('spool-full'),
+      Type.Literal('page-crashed'),
+      Type.Literal('app-crashed'),
+    ]),
+  }),
+  /** The publisher may keep no more chunks on its own disk; `limitBytes` is what it is configured to keep. */
+  'spool-full': Type.Object({ limitBytes: Count }),
+  /** Nothing is captured until `resumed`, because somebody or something wants it so. */
+  paused: Type.Object({
+    reason: Type.Union([Type.Literal('person'), Type.Literal('policy'), Type.Literal('screen-locked')]),
+  }),
+  resumed: Type.Object({}),
 } as const;
 export type RecordingEvent = MessageOf<typeof RECORDING_EVENTS>;
 export type EpochStart = Static<(typeof RECORDING_EVENTS)['epoch-started']>;
+export type EpochEndReason = Static<(typeof RECORDING_EVENTS)['epoch-ended']>['reason'];
 
 // ── Viewer ⇄ relay ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,7 +153,22 @@ export type StreamView = Static<typeof StreamView>;
 const Channel = Type.Integer({ minimum: 1, maximum: 0xffff_ffff });
 
 export const VIEW_FROM_VIEWER = {
-  watch: Type.Object({ channel: Channel, streamId: StreamId }),
+  /**
+   * Live, or from `fromUs` on as `seek` does; without `untilUs` as far as there is anything. All times of the past are
+   * of the publisher's wall clock.
+   */
+  watch: Type.Object({
+    channel: Channel,
+    streamId: StreamId,
+    fromUs: Type.Optional(TimeUs),
+    untilUs: Type.Optional(TimeUs),
+  }),
+  /** Goes to the newest key cluster that is not later than `fromUs`, and sends what there is before `untilUs`. */
+  seek: Type.Object({ channel: Channel, fromUs: TimeUs, untilUs: TimeUs }),
+  /** Lets the reader that was rewound go on up to `untilUs`. */
+  extend: Type.Object({ channel: Channel, untilUs: TimeUs }),
+  /** Goes to the newest key cluster, and on with what comes. */
+  live: Type.Object({ channel: Channel }),
   unwatch: Type.Object({ channel: Channel }),
 } as const;
 
@@ -145,6 +187,8 @@ export const VIEW_FROM_RELAY = {
     /** Relay's clock minus publisher's clock, measured at the last hello. */
     publisherClockOffsetUs: Type.Integer(),
   }),
+  /** All before the key cluster at `atUs` was sent; it and what follows comes after `extend`. */
+  held: Type.Object({ channel: Channel, atUs: TimeUs }),
   /** Nothing more will come on the channel; the viewer may watch again when the stream is live. */
   ended: Type.Object({ channel: Channel, reason: Refusal }),
   refused: Type.Object({ ...refusalFields, channel: Type.Union([Channel, Type.Null()]) }),

@@ -2,8 +2,9 @@
  * The tables of the relay as Kysely sees them. Times are integers: `_ms` milliseconds, `_us` microseconds since 1970.
  * Secrets (session cookies, enrolment codes) are stored as hashes only.
  */
-import type { ErrorCode, Id, RecordingState, Role } from '@proofcast/shared';
+import type { DerivativeKind, DerivativeState, ErrorCode, Id, RecordingState, Role } from '@proofcast/shared';
 import type { Generated, Selectable } from 'kysely';
+import type { EndReason } from '../journal/journal-start.ts';
 
 export interface CompanyTable {
   company_id: Id;
@@ -95,6 +96,90 @@ export interface RecordingTable {
   mime_type: string | null;
   created_at_ms: number;
   sealed_at_ms: number | null;
+  /** 1 when the publisher, or the revocation of its device, ended it for good. */
+  is_complete: Generated<number>;
+  end_reason: EndReason | null;
+  gap_count: number | null;
+  /** Relative to `<dataDir>/recordings`. */
+  manifest_path: string | null;
+}
+
+/** The files of a merged recording, in the order of their parts. */
+export interface RecordingPartTable {
+  recording_id: Id;
+  part: number;
+  /** Relative to `<dataDir>/recordings`. */
+  media_path: string;
+  media_bytes: number;
+  /** Hexadecimal. */
+  sha256: string;
+  etag: string;
+  started_at_ms: number;
+  duration_ms: number;
+}
+
+/** What only the page of one recording needs of it. */
+export interface RecordingDetailTable {
+  recording_id: Id;
+  /** JSON of `Gap[]`. */
+  gaps: string;
+  /** JSON of `TimedEvent[]`; of very many, the first. */
+  events: string;
+  event_count: number;
+}
+
+/** What ffmpeg makes of a merged recording. */
+export interface DerivativeTable {
+  recording_id: Id;
+  kind: DerivativeKind;
+  company_id: Id;
+  state: DerivativeState;
+  /** Those that failed or were interrupted since somebody asked for it. */
+  attempts: Generated<number>;
+  queued_at_ms: number;
+  next_attempt_at_ms: number;
+  /** Why the last attempt failed, also while the next one waits. */
+  failure_code: ErrorCode | null;
+  failure_message: string | null;
+  /** The `chunk_count` of the recording of which the file is made. */
+  source_chunks: number;
+  /** Relative to `<dataDir>/recordings`. */
+  path: string | null;
+  size_bytes: number | null;
+  /** JSON of `SpriteTiles`, of sprites. */
+  details: string | null;
+}
+
+export interface RetentionPolicyTable {
+  company_id: Id;
+  /** Null: never. */
+  delete_after_days: number | null;
+  keep_at_least_days: number;
+  /** The user who did. */
+  set_by: Id;
+  set_at_ms: number;
+}
+
+/** What is kept of a recording that was deleted. Written before the first of its files goes. */
+export interface TombstoneTable {
+  recording_id: Id;
+  company_id: Id;
+  stream_id: Id;
+  device_id: Id;
+  started_at_ms: number;
+  ended_at_ms: number | null;
+  duration_ms: number | null;
+  /** The policy that held. */
+  delete_after_days: number | null;
+  keep_at_least_days: number;
+  /** The user who did; null when the sweep did. */
+  deleted_by: Id | null;
+  deleted_at_ms: number;
+  size_bytes: number;
+  /** JSON: kind, name, size and SHA-256 of each file of evidence. */
+  files: string;
+  /** Null while files are still to be removed. */
+  finished_at_ms: number | null;
 }
 
 export interface Schema {
@@ -106,9 +191,16 @@ export interface Schema {
   used_assertions: UsedAssertionTable;
   streams: StreamTable;
   recordings: RecordingTable;
+  derivatives: DerivativeTable;
+  retention_policies: RetentionPolicyTable;
+  tombstones: TombstoneTable;
+  recording_parts: RecordingPartTable;
+  recording_details: RecordingDetailTable;
 }
 
 export type UserRow = Selectable<UserTable>;
 export type DeviceRow = Selectable<DeviceTable>;
 export type StreamRow = Selectable<StreamTable>;
 export type RecordingRow = Selectable<RecordingTable>;
+export type RecordingPartRow = Selectable<RecordingPartTable>;
+export type DerivativeRow = Selectable<DerivativeTable>;

@@ -2,7 +2,7 @@
  * The few file operations that a journal needs, as an interface: tests put a layer between that fails as disks do.
  * Every operation either did all it says or throws.
  */
-import { constants, type FileHandle, open, readdir, unlink } from 'node:fs/promises';
+import { constants, type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Node hands at most this many buffers to one `pwritev` (IOV_MAX of Linux). */
@@ -12,8 +12,8 @@ export interface JournalFile {
   readonly name: string;
   /** Writes `parts` behind one another from `position` on, in as few system calls as it takes. */
   write(parts: readonly Uint8Array[], position: number): Promise<void>;
-  /** `length` bytes from `position` on, fewer at the end of the file. */
-  read(position: number, length: number): Promise<Uint8Array>;
+  /** `length` bytes from `position` on, fewer at the end of the file; in `into`, when it is given and large enough. */
+  read(position: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
   sizeBytes(): Promise<number>;
   truncate(sizeBytes: number): Promise<void>;
   /** Resolves when all that was written is on disk (`fdatasync`). */
@@ -29,7 +29,9 @@ export interface JournalFolder {
   /** For reading and writing. */
   open(name: string): Promise<JournalFile>;
   remove(name: string): Promise<void>;
-  /** Makes created and removed names durable. */
+  /** Puts a file in the place of `to`, which may exist. */
+  rename(from: string, to: string): Promise<void>;
+  /** Makes created, renamed and removed names durable. */
   sync(): Promise<void>;
 }
 
@@ -42,6 +44,7 @@ export function journalFolder(path: string): JournalFolder {
     create: (name) => openAs(name, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL),
     open: (name) => openAs(name, constants.O_RDWR),
     remove: (name) => unlink(join(path, name)),
+    rename: (from, to) => rename(join(path, from), join(path, to)),
     async sync() {
       const folder = await open(path, constants.O_RDONLY);
       try {
@@ -50,6 +53,20 @@ export function journalFolder(path: string): JournalFolder {
         await folder.close();
       }
     },
+  };
+}
+
+/** The same for somebody who may look and not touch, also while a relay writes there. */
+export function readOnlyJournalFolder(path: string): JournalFolder {
+  const refuse = (): Promise<never> =>
+    Promise.reject(new Error(`Cannot change ${path}: it is open for reading.`));
+  return {
+    list: () => readdir(path),
+    open: async (name) => new RealJournalFile(name, await open(join(path, name), constants.O_RDONLY)),
+    create: refuse,
+    remove: refuse,
+    rename: refuse,
+    sync: refuse,
   };
 }
 
@@ -73,8 +90,8 @@ class RealJournalFile implements JournalFile {
     }
   }
 
-  async read(position: number, length: number): Promise<Uint8Array> {
-    const bytes = Buffer.allocUnsafe(length);
+  async read(position: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
+    const bytes = into !== undefined && into.length >= length ? into : Buffer.allocUnsafe(length);
     let filled = 0;
     while (filled < length) {
       const { bytesRead } = await this.#handle.read(bytes, filled, length - filled, position + filled);

@@ -5,7 +5,6 @@
 import { CodedError } from '@proofcast/shared';
 import { parseStart, segmentName, type JournalStart } from './journal-start.ts';
 import type { JournalFile, JournalFolder } from './journal-files.ts';
-import type { JournalRecord } from './record.ts';
 import { isDamaged, scanSegment, type ScannedRecord, type SegmentEnd } from './segment-scan.ts';
 
 export interface OpenSegment {
@@ -20,10 +19,22 @@ export interface ReadRecord extends ScannedRecord {
   readonly segment: number;
 }
 
+/** Where acknowledged bytes are lost. */
+export interface JournalDamage {
+  readonly file: string;
+  readonly atByte: number;
+  /** The chunk that should begin there. */
+  readonly sequence: number;
+}
+
 /** Acknowledged bytes cannot be read any more. Trying again does not help, unlike with a disk that refuses. */
 export class JournalDamagedError extends CodedError {
-  constructor(message: string) {
+  /** Null when not a place is damaged but the files do not fit together. */
+  readonly damage: JournalDamage | null;
+
+  constructor(message: string, damage: JournalDamage | null = null) {
     super('STORAGE_FAILED', message);
+    this.damage = damage;
   }
 }
 
@@ -102,17 +113,19 @@ export class JournalReader {
       for (; next.done !== true; next = await scan.next()) {
         const { record } = next.value;
         if (record.kind === 'start' || record.sequence >= takenOverFrom) continue;
-        this.#checkOrder(record, expected);
+        this.#checkOrder(next.value, { file: segment.file.name, expected });
         if (record.kind !== 'end') expected += 1;
         yield { ...next.value, segment: segment.number };
       }
       const isLast = index === this.segments.length - 1;
       if (isDamaged(next.value) || (!isLast && expected < takenOverFrom)) {
-        const at = next.value.validBytes;
-        throw damaged(
-          this.start.recordingId,
-          `${segment.file.name} is unreadable at byte ${at}, chunk ${expected}`,
-        );
+        const { name: file } = segment.file;
+        const { validBytes: atByte } = next.value;
+        throw damaged(this.start.recordingId, `${file} is unreadable at byte ${atByte}, chunk ${expected}`, {
+          file,
+          atByte,
+          sequence: expected,
+        });
       }
       this.#lastEnd = next.value;
     }
@@ -122,11 +135,15 @@ export class JournalReader {
     await Promise.allSettled(this.segments.map(({ file }) => file.close()));
   }
 
-  #checkOrder(record: JournalRecord, expected: number): void {
+  #checkOrder(
+    { record, start }: ScannedRecord,
+    { file, expected }: { file: string; expected: number },
+  ): void {
     if (record.sequence === expected) return;
     throw damaged(
       this.start.recordingId,
       `chunk ${expected} is missing, ${record.sequence} stands in its place`,
+      { file, atByte: start, sequence: expected },
     );
   }
 }
@@ -136,7 +153,13 @@ async function readFirst(file: JournalFile): Promise<ScannedRecord | null> {
   const scan = scanSegment(file);
   const first = await scan.next();
   if (first.done === true) {
-    if (isDamaged(first.value)) throw new JournalDamagedError(`The start of ${file.name} is damaged.`);
+    if (isDamaged(first.value)) {
+      throw new JournalDamagedError(`The start of ${file.name} is damaged.`, {
+        file: file.name,
+        atByte: 0,
+        sequence: 0,
+      });
+    }
     return null;
   }
   if (first.value.record.kind !== 'start') {
@@ -145,6 +168,10 @@ async function readFirst(file: JournalFile): Promise<ScannedRecord | null> {
   return first.value;
 }
 
-function damaged(recordingId: string, because: string): JournalDamagedError {
-  return new JournalDamagedError(`The journal of ${recordingId} is damaged: ${because}.`);
+function damaged(
+  recordingId: string,
+  because: string,
+  damage: JournalDamage | null = null,
+): JournalDamagedError {
+  return new JournalDamagedError(`The journal of ${recordingId} is damaged: ${because}.`, damage);
 }

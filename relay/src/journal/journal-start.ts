@@ -1,6 +1,14 @@
 /** What the records say that a journal writes of its own: who is recorded, how files continue one another, how it ended. */
 import { Type, type Static } from 'typebox';
-import { CompanyId, DeviceId, parseJson, parseWith, RecordingId, StreamId } from '@proofcast/shared';
+import {
+  CompanyId,
+  DeviceId,
+  EndReason,
+  parseJson,
+  parseWith,
+  RecordingId,
+  StreamId,
+} from '@proofcast/shared';
 import type { JournalRecord } from './record.ts';
 
 /** Payload of `start`: enough to make the recording from the files alone, without the database. */
@@ -21,12 +29,7 @@ export type JournalStart = Static<typeof JournalStart>;
 /** What stays the same in all files of one recording. */
 export type RecordingIdentity = Omit<JournalStart, 'format' | 'segment' | 'continuesBecause'>;
 
-export const EndReason = Type.Union([
-  Type.Literal('stopped'),
-  Type.Literal('publisher-lost'),
-  Type.Literal('device-revoked'),
-]);
-export type EndReason = Static<typeof EndReason>;
+export { EndReason };
 
 const JournalEnd = Type.Object({ reason: EndReason });
 

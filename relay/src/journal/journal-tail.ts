@@ -1,9 +1,12 @@
 /** What recovery learns from the records of a journal: how much was durable for certain, and what came behind it. */
+import { copyBytes } from '@proofcast/shared';
 import type { JournalReader } from './journal-reader.ts';
 import type { JournalRecord } from './record.ts';
 
-/** Where the payload of a chunk is: in memory until it is durable, then in a file. The journal moves it. */
+/** Where the payload of a chunk is. The journal moves it, and writes it again after a crash, until it is durable. */
 export interface StoredPayload {
+  /** Whether the place is final. */
+  isDurable: boolean;
   place:
     | { readonly kind: 'memory'; readonly bytes: Uint8Array }
     | {
@@ -18,6 +21,8 @@ export interface StoredPayload {
 export interface Pending {
   readonly record: Omit<JournalRecord, 'durableBytes'>;
   readonly stored: StoredPayload | null;
+  /** When the chunk was taken, by a monotonic clock; not of what an earlier run of the relay took. */
+  readonly takenAtMs?: number;
 }
 
 export interface RecoveredTail {
@@ -52,13 +57,16 @@ export async function readTail(
     const { record } = read;
     const byteLength = record.payload.length;
     const stored: StoredPayload = {
+      isDurable: read.segment !== lastNumber,
       place: { kind: 'file', segment: read.segment, start: read.payloadStart, byteLength },
     };
     onRecord(record, stored);
     if (read.segment !== lastNumber) continue;
     while (tail[0] !== undefined && tail[0].end <= record.durableBytes) {
       durableEnd = tail[0].end;
-      durable = durableAfter(tail[0].pending.record);
+      const { pending } = tail[0];
+      durable = durableAfter(pending.record);
+      if (pending.stored !== null) pending.stored.isDurable = true;
       tail.shift();
     }
     tail.push({ end: read.end, pending: { record, stored: record.kind === 'end' ? null : stored } });
@@ -69,5 +77,5 @@ export async function readTail(
 /** `start` and `end` carry the number of the next chunk, a chunk its own. The copy lets go of the buffer around. */
 export function durableAfter({ kind, sequence, chain, epoch }: Pending['record']): DurableState {
   const isChunk = kind === 'media' || kind === 'event';
-  return { count: isChunk ? sequence + 1 : sequence, chain: chain.slice(), epoch };
+  return { count: isChunk ? sequence + 1 : sequence, chain: copyBytes(chain), epoch };
 }

@@ -298,7 +298,9 @@ describe('a journal', () => {
     expect(durable).toEqual([1]);
     expect(journal.isOpen).toBe(false);
     expect(() => journal.append(chunk(2))).toThrow(CodedError);
-    await expect(journal.end('stopped', 2)).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+    await expect(journal.end({ reason: 'stopped', nowUs: 2, captureTimeUs: 0 })).rejects.toMatchObject({
+      code: 'STORAGE_FAILED',
+    });
     await crash(journal);
 
     folder.failures.length = 0;
@@ -334,7 +336,7 @@ describe('a journal', () => {
   test('[J12] ends with a record that says why, and takes nothing after it was closed', async () => {
     const journal = await create();
     journal.append(chunk(0, 60));
-    await journal.end('stopped', 5);
+    await journal.end({ reason: 'stopped', nowUs: 5, captureTimeUs: 4 });
     await journal.close();
     await journal.close();
     expect(() => journal.append(chunk(1))).toThrow(CodedError);

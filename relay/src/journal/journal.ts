@@ -5,7 +5,7 @@
  */
 import { CodedError } from '@proofcast/shared';
 import type { JournalFolder } from './journal-files.ts';
-import { JournalReader, type OpenSegment } from './journal-reader.ts';
+import { JournalDamagedError, JournalReader, type OpenSegment } from './journal-reader.ts';
 import type { EndReason, JournalStart, RecordingIdentity } from './journal-start.ts';
 import {
   durableAfter,
@@ -15,6 +15,7 @@ import {
   type RecoveredTail,
   type StoredPayload,
 } from './journal-tail.ts';
+import { NO_TIMINGS, secondsSince, type JournalTimings } from './journal-timings.ts';
 import { encodeRecordHeader, ownRecord, RECORD_HEADER_BYTES, type JournalRecord } from './record.ts';
 import { createSegment, type Segment } from './segment.ts';
 
@@ -44,6 +45,7 @@ export class Journal {
   readonly #folder: JournalFolder;
   readonly #segments: Segment[];
   readonly #markDirty: (journal: Journal) => void;
+  readonly #timings: JournalTimings;
   #events: JournalEvents = { onDurable() {}, onContinued() {}, onFailed() {} };
   #state: State = { kind: 'open' };
   #pending: Pending[] = [];
@@ -59,11 +61,13 @@ export class Journal {
     segments: Segment[];
     markDirty: (journal: Journal) => void;
     durable: DurableState;
+    timings: JournalTimings;
   }) {
     this.identity = options.identity;
     this.#folder = options.folder;
     this.#segments = options.segments;
     this.#markDirty = options.markDirty;
+    this.#timings = options.timings;
     this.#durable = options.durable;
     this.#chunkCount = options.durable.count;
   }
@@ -78,8 +82,9 @@ export class Journal {
     chain: Uint8Array;
     nowUs: number;
     markDirty: (journal: Journal) => void;
+    timings?: JournalTimings;
   }): Promise<Journal> {
-    const { folder, identity, chain, markDirty } = options;
+    const { folder, identity, chain, markDirty, timings = NO_TIMINGS } = options;
     const startRecord = ownRecord({
       kind: 'start',
       content: { format: 'proofcast-journal', ...identity, segment: 0, continuesBecause: null },
@@ -97,6 +102,7 @@ export class Journal {
       segments: [segment],
       markDirty,
       durable: { count: 0, chain, epoch: 0 },
+      timings,
     });
   }
 
@@ -104,22 +110,26 @@ export class Journal {
    * Opens what an earlier run of the relay left. Calls `onRecord` for every chunk and for the end, in order; cuts a
    * torn tail; and writes and syncs again what was not known to be durable, because a page that looks written may
    * exist in memory only. Null when nothing of the recording was ever on disk.
-   * Throws `STORAGE_FAILED` when acknowledged chunks cannot be read, or when the disk refuses.
+   * Throws `STORAGE_FAILED` when acknowledged chunks cannot be read, of which there are `leastChunkCount` by the word of
+   * somebody else, or when the disk refuses.
    */
   static async recover(options: {
     folder: JournalFolder;
     recordingId: string;
     segmentNumbers: readonly number[];
+    leastChunkCount?: number;
     markDirty: (journal: Journal) => void;
     onRecord: (record: JournalRecord, stored: StoredPayload) => void;
     onCut: (cut: { file: string; validBytes: number; cutBytes: number }) => void;
+    timings?: JournalTimings;
   }): Promise<Journal | null> {
-    const { folder, markDirty } = options;
+    const { folder, markDirty, timings = NO_TIMINGS } = options;
     const reader = await JournalReader.open(folder, options.recordingId, options.segmentNumbers);
     if (reader === null) return null;
     let journal: Journal | null = null;
     try {
       const tail = await readTail(reader, options.onRecord);
+      checkCount(reader, tail, options.leastChunkCount ?? 0);
       const { format: _format, segment: _segment, continuesBecause: _because, ...identity } = reader.start;
       for (const name of reader.unfinishedNames) await folder.remove(name);
       const { validBytes, sizeBytes } = reader.lastEnd;
@@ -129,7 +139,7 @@ export class Journal {
         options.onCut({ file: last.file.name, validBytes, cutBytes: sizeBytes - validBytes });
       }
       const segments = reader.segments.map((segment) => ({ ...segment, position: 0, durableBytes: 0 }));
-      journal = new Journal({ identity, folder, segments, markDirty, durable: tail.durable });
+      journal = new Journal({ identity, folder, segments, markDirty, durable: tail.durable, timings });
       await journal.#restore(tail);
       return journal;
     } catch (error) {
@@ -167,22 +177,27 @@ export class Journal {
     if (chunk.sequence !== this.#chunkCount) {
       throw new Error(`Cannot append chunk ${chunk.sequence}: expected ${this.#chunkCount}.`);
     }
-    const stored: StoredPayload = { place: { kind: 'memory', bytes: chunk.payload } };
+    const stored: StoredPayload = { isDurable: false, place: { kind: 'memory', bytes: chunk.payload } };
     this.#chunkCount += 1;
-    this.#enqueue({ record: chunk, stored });
+    this.#enqueue({ record: chunk, stored, takenAtMs: performance.now() });
     return stored;
   }
 
-  /** Writes that nothing follows; resolves when that and all before it is durable. Throws `STORAGE_FAILED`. */
-  async end(reason: EndReason, nowUs: number): Promise<void> {
+  /**
+   * Writes that nothing follows; resolves when that and all before it is durable. Chunks may follow nevertheless, when
+   * a publisher comes back that was thought lost. `captureTimeUs` is the time by the publisher's clock, as far as it is
+   * known. Throws `STORAGE_FAILED`.
+   */
+  async end(ending: { reason: EndReason; nowUs: number; captureTimeUs: number }): Promise<void> {
     // In a commit of its own, so that it confirms all that came before it.
     await this.flush();
     const record = ownRecord({
       kind: 'end',
-      content: { reason },
+      content: { reason: ending.reason },
       epoch: this.#durable.epoch,
       sequence: this.#chunkCount,
-      receivedAtUs: nowUs,
+      captureTimeUs: ending.captureTimeUs,
+      receivedAtUs: ending.nowUs,
       durableBytes: 0,
       chain: this.#durable.chain,
     });
@@ -212,13 +227,27 @@ export class Journal {
   async readPayload(stored: StoredPayload): Promise<Uint8Array> {
     const { place } = stored;
     if (place.kind === 'memory') return place.bytes;
-    const segment = this.#segments.find(({ number }) => number === place.segment);
+    return this.readBytes(place.segment, place.start, place.byteLength);
+  }
+
+  /**
+   * Bytes of one file, until the journal is closed; in `into`, when it is given and large enough. Throws
+   * `STORAGE_FAILED` when they cannot be read.
+   */
+  async readBytes(
+    segmentNumber: number,
+    start: number,
+    byteLength: number,
+    into?: Uint8Array,
+  ): Promise<Uint8Array> {
+    const segment = this.#segments.find(({ number }) => number === segmentNumber);
+    let bytes: Uint8Array | undefined;
     try {
-      const bytes = await segment?.file.read(place.start, place.byteLength);
-      if (bytes?.length === place.byteLength) return bytes;
+      bytes = await segment?.file.read(start, byteLength, into);
     } catch (cause) {
       throw storageFailed(`Cannot read from the journal of ${this.identity.recordingId}`, cause);
     }
+    if (bytes?.length === byteLength) return bytes;
     throw storageFailed(`The journal of ${this.identity.recordingId} is shorter than expected`, undefined);
   }
 
@@ -246,6 +275,7 @@ export class Journal {
     // What is appended from here on belongs to the next commit.
     const batch = this.#pending.slice();
     if (batch.length === 0 || !this.isOpen) return;
+    const startedMs = performance.now();
     let segment = this.#lastSegment;
     try {
       await this.#writeAndSync(segment, batch);
@@ -262,6 +292,7 @@ export class Journal {
       this.#events.onContinued(segment.number, cause);
     }
     this.#settle(batch);
+    this.#timings.commitSeconds.observe(secondsSince(startedMs));
   }
 
   async #writeAndSync(segment: Segment, batch: readonly Pending[]): Promise<void> {
@@ -277,17 +308,24 @@ export class Journal {
       position = start + byteLength;
     }
     await segment.file.write(parts, segment.position);
+    const writtenAtMs = performance.now();
     await segment.file.datasync();
+    this.#timings.datasyncSeconds.observe(secondsSince(writtenAtMs));
     segment.position = position;
     segment.durableBytes = position;
     batch.forEach(({ stored }, index) => {
-      if (stored !== null) stored.place = places[index] as StoredPayload['place'];
+      if (stored === null) return;
+      stored.place = places[index] as StoredPayload['place'];
+      stored.isDurable = true;
     });
   }
 
   #settle(batch: readonly Pending[]): void {
     this.#pending.splice(0, batch.length);
-    for (const { record } of batch) this.#undurableBytes -= record.payload.length;
+    for (const { record, takenAtMs } of batch) {
+      this.#undurableBytes -= record.payload.length;
+      if (takenAtMs !== undefined) this.#timings.ackSeconds.observe(secondsSince(takenAtMs));
+    }
     const last = batch.at(-1);
     if (last !== undefined) this.#durable = durableAfter(last.record);
     this.#events.onDurable(this.#durable.count);
@@ -339,6 +377,14 @@ export class Journal {
   get #lastSegment(): Segment {
     return this.#segments.at(-1) as Segment;
   }
+}
+
+function checkCount({ start }: JournalReader, { durable, pending }: RecoveredTail, least: number): void {
+  const count = pending.reduce((_, { record }) => durableAfter(record).count, durable.count);
+  if (count >= least) return;
+  throw new JournalDamagedError(
+    `The journal of ${start.recordingId} has ${count} of ${least} chunks that were acknowledged.`,
+  );
 }
 
 function storageFailed(what: string, cause: unknown): CodedError {

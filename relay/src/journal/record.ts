@@ -122,11 +122,12 @@ export function ownRecord(
   fields: Pick<JournalRecord, 'epoch' | 'sequence' | 'receivedAtUs' | 'durableBytes' | 'chain'> & {
     kind: 'start' | 'end';
     content: unknown;
+    captureTimeUs?: number;
   },
 ): JournalRecord {
-  const { content, ...rest } = fields;
+  const { content, captureTimeUs = 0, ...rest } = fields;
   const payload = new TextEncoder().encode(JSON.stringify(content));
-  return { ...rest, captureTimeUs: 0, signature: EMPTY_SIGNATURE, payload };
+  return { ...rest, captureTimeUs, signature: EMPTY_SIGNATURE, payload };
 }
 
 function incomplete(missingBytes: number): { fault: RecordFault } {

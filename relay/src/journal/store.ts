@@ -5,9 +5,11 @@ import type { MediaClock } from '../media-clock.ts';
 import { Committer } from './committer.ts';
 import type { JournalFolder } from './journal-files.ts';
 import { JournalReader } from './journal-reader.ts';
+import { importJournal, isUnfinishedImport } from './journal-import.ts';
 import { parseSegmentName, segmentName, type RecordingIdentity } from './journal-start.ts';
 import type { StoredPayload } from './journal-tail.ts';
-import { Journal } from './journal.ts';
+import { NO_TIMINGS, type JournalTimings } from './journal-timings.ts';
+import { Journal, type JournalChunk } from './journal.ts';
 import type { JournalRecord } from './record.ts';
 
 export class JournalStore {
@@ -15,11 +17,19 @@ export class JournalStore {
   readonly #committer: Committer;
   readonly #clock: MediaClock;
   readonly #log: Logger;
+  readonly #timings: JournalTimings;
   readonly #markDirty = (journal: Journal): void => this.#committer.markDirty(journal);
 
   /** Owns no journal: who creates or recovers one closes it. */
-  constructor(options: { folder: JournalFolder; clock: MediaClock; commitIntervalMs: number; log: Logger }) {
-    const { folder, clock, commitIntervalMs, log } = options;
+  constructor(options: {
+    folder: JournalFolder;
+    clock: MediaClock;
+    commitIntervalMs: number;
+    log: Logger;
+    timings?: JournalTimings;
+  }) {
+    const { folder, clock, commitIntervalMs, log, timings = NO_TIMINGS } = options;
+    this.#timings = timings;
     this.#folder = folder;
     this.#clock = clock;
     this.#log = log;
@@ -43,12 +53,16 @@ export class JournalStore {
       chain,
       nowUs: this.#clock.nowMs() * 1000,
       markDirty: this.#markDirty,
+      timings: this.#timings,
     });
   }
 
-  /** See `Journal.recover`. A journal of which nothing was ever on disk is removed. */
+  /**
+   * See `Journal.recover`. A journal of which nothing was ever on disk is removed. What `onRecord` throws ends the
+   * reading and leaves the files as they are.
+   */
   async recover(
-    recordingId: Id,
+    { recordingId, leastChunkCount }: { recordingId: Id; leastChunkCount: number },
     onRecord: (record: JournalRecord, stored: StoredPayload) => void,
   ): Promise<Journal | null> {
     const segmentNumbers = (await this.#listAll()).get(recordingId) ?? [];
@@ -56,12 +70,45 @@ export class JournalStore {
       folder: this.#folder,
       recordingId,
       segmentNumbers,
+      leastChunkCount,
       markDirty: this.#markDirty,
+      timings: this.#timings,
       onRecord,
       onCut: (cut) => this.#log.warn({ recordingId, ...cut }, 'cut a torn tail off a journal'),
     });
     if (journal === null) await this.remove(recordingId);
     return journal;
+  }
+
+  /** Makes the journal of a recording that has none from its chunks, ended as one whose publisher was lost. */
+  import(parts: {
+    identity: RecordingIdentity;
+    chain: Uint8Array;
+    chunks: AsyncIterable<JournalChunk>;
+  }): Promise<void> {
+    const nowUs = this.#clock.nowMs() * 1000;
+    return importJournal({ folder: this.#folder, ...parts, endReason: 'publisher-lost', nowUs });
+  }
+
+  /** Removes what imports left that did not come to their end. */
+  async removeUnfinishedImports(): Promise<void> {
+    const names = (await this.#folder.list()).filter(isUnfinishedImport);
+    for (const name of names) await this.#folder.remove(name);
+  }
+
+  /** The files of a recording and their sizes. */
+  async files(recordingId: Id): Promise<{ name: string; sizeBytes: number }[]> {
+    const numbers = (await this.#listAll()).get(recordingId) ?? [];
+    const files: { name: string; sizeBytes: number }[] = [];
+    for (const number of numbers) {
+      const file = await this.#folder.open(segmentName(recordingId, number));
+      try {
+        files.push({ name: file.name, sizeBytes: await file.sizeBytes() });
+      } finally {
+        await file.close();
+      }
+    }
+    return files;
   }
 
   /** For reading a journal that nobody writes; null when nothing of it is on disk. The caller closes. */

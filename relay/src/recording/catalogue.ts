@@ -1,6 +1,11 @@
 /** The recordings in the database: what the API lists, and the state that survives a restart. */
+import { Type } from 'typebox';
 import {
   CodedError,
+  Gap,
+  parseJson,
+  parseWith,
+  TimedEvent,
   type EpochStart,
   type ErrorCode,
   type Id,
@@ -8,26 +13,34 @@ import {
   type RouteQuery,
 } from '@proofcast/shared';
 import type { Database } from '../database/database.ts';
-import type { RecordingRow } from '../database/schema.ts';
-import type { RecordingIdentity } from '../journal/journal-start.ts';
+import type { RecordingPartRow, RecordingRow } from '../database/schema.ts';
+import type { EndReason, RecordingIdentity } from '../journal/journal-start.ts';
+import type { RecordingSummary } from './summary.ts';
 
 const DEFAULT_PAGE = 50;
+const MAX_FAILURE_TEXT = 1000;
 
-/** What is known of a sealed recording. Paths are relative to the folder of recordings. */
-export interface SealedFacts {
+/** One file of a merged recording. Paths are relative to the folder of recordings. */
+export interface MergedPart {
   readonly mediaPath: string;
   readonly mediaBytes: number;
-  readonly thumbnailPath: string | null;
-  /** Publisher's wall clock at the first picture, where the file's clock is zero. */
+  /** Hexadecimal. */
+  readonly sha256: string;
+  readonly etag: string;
   readonly startedAtMs: number;
   readonly durationMs: number;
-  readonly endedAtMs: number;
-  readonly chunkCount: number;
+}
+
+/** What is known of a merged recording beside its summary. */
+export interface MergedFacts {
+  readonly endReason: EndReason;
+  readonly parts: readonly MergedPart[];
+  readonly manifestPath: string;
   readonly journalBytes: number;
 }
 
 /** What a recording is doing that the database has as begun and not ended. */
-export type LiveStateOf = (recordingId: Id) => 'recording' | 'reconnecting' | 'sealing';
+export type LiveStateOf = (recordingId: Id) => 'recording' | 'reconnecting';
 
 export class RecordingCatalogue {
   readonly #database: Database;
@@ -45,12 +58,13 @@ export class RecordingCatalogue {
     return row ?? null;
   }
 
-  /** Ids of the recordings in these states, oldest first. */
-  async idsInState(...states: Recording['state'][]): Promise<Id[]> {
+  /** Ids of the recordings that live in their journals, oldest first. */
+  async idsOfUnmerged(): Promise<Id[]> {
     const rows = await this.#database
       .selectFrom('recordings')
       .select('recording_id')
-      .where('state', 'in', states)
+      .where('state', 'in', ['recording', 'reconnecting', 'provisional', 'sealing'])
+      .where('manifest_path', 'is', null)
       .orderBy('started_at_ms')
       .execute();
     return rows.map((row) => row.recording_id);
@@ -87,36 +101,106 @@ export class RecordingCatalogue {
       .execute();
   }
 
-  async markSealing(recordingId: Id, chunkCount: number | null): Promise<void> {
+  /** The journal has its end: nothing follows, or nothing came for too long. */
+  async markEnded(recordingId: Id, reason: EndReason, summary: RecordingSummary): Promise<void> {
     await this.#database
       .updateTable('recordings')
       .set({
-        state: 'sealing',
+        ...endColumns(reason),
+        state: isForGood(reason) ? 'sealing' : 'provisional',
         failure_code: null,
         failure_message: null,
-        ...(chunkCount === null ? {} : { chunk_count: chunkCount }),
+        ...summaryColumns(summary),
       })
       .where('recording_id', '=', recordingId)
       .execute();
   }
 
-  async markSealed(recordingId: Id, facts: SealedFacts, nowMs: number): Promise<void> {
+  /** The publisher has come back, and the journal is the truth again. */
+  async markResumed(recordingId: Id): Promise<void> {
+    await this.#database.transaction().execute(async (transaction) => {
+      await transaction
+        .updateTable('recordings')
+        .set({
+          state: 'recording',
+          is_complete: 0,
+          end_reason: null,
+          failure_code: null,
+          failure_message: null,
+          ended_at_ms: null,
+          duration_ms: null,
+          gap_count: null,
+          chunk_count: null,
+          journal_bytes: null,
+          media_path: null,
+          media_bytes: null,
+          manifest_path: null,
+          sealed_at_ms: null,
+        })
+        .where('recording_id', '=', recordingId)
+        .execute();
+      await transaction.deleteFrom('recording_parts').where('recording_id', '=', recordingId).execute();
+      await transaction.deleteFrom('recording_details').where('recording_id', '=', recordingId).execute();
+    });
+  }
+
+  /** From here on the files are the truth, and the journal may go. */
+  async markMerged(
+    recordingId: Id,
+    { summary, facts, nowMs }: { summary: RecordingSummary; facts: MergedFacts; nowMs: number },
+  ): Promise<void> {
+    const { parts, endReason, manifestPath, journalBytes } = facts;
+    await this.#database.transaction().execute(async (transaction) => {
+      await transaction
+        .updateTable('recordings')
+        .set({
+          ...endColumns(endReason),
+          state: isForGood(endReason) ? 'sealed' : 'provisional',
+          failure_code: null,
+          failure_message: null,
+          ...summaryColumns(summary),
+          journal_bytes: journalBytes,
+          media_path: parts[0]?.mediaPath ?? null,
+          media_bytes: parts.reduce((sum, part) => sum + part.mediaBytes, 0),
+          manifest_path: manifestPath,
+          sealed_at_ms: nowMs,
+        })
+        .where('recording_id', '=', recordingId)
+        .execute();
+      await transaction.deleteFrom('recording_parts').where('recording_id', '=', recordingId).execute();
+      await transaction.deleteFrom('recording_details').where('recording_id', '=', recordingId).execute();
+      await transaction
+        .insertInto('recording_details')
+        .values({
+          recording_id: recordingId,
+          gaps: JSON.stringify(summary.gaps),
+          events: JSON.stringify(summary.events),
+          event_count: summary.eventCount,
+        })
+        .execute();
+      for (const [part, file] of parts.entries()) {
+        await transaction
+          .insertInto('recording_parts')
+          .values({
+            recording_id: recordingId,
+            part,
+            media_path: file.mediaPath,
+            media_bytes: file.mediaBytes,
+            sha256: file.sha256,
+            etag: file.etag,
+            started_at_ms: file.startedAtMs,
+            duration_ms: file.durationMs,
+          })
+          .execute();
+      }
+    });
+  }
+
+  /** Says why its file could not be made yet; it can be played nevertheless. */
+  async noteFailure(recordingId: Id, error: CodedError): Promise<void> {
     await this.#database
       .updateTable('recordings')
-      .set({
-        state: 'sealed',
-        failure_code: null,
-        failure_message: null,
-        media_path: facts.mediaPath,
-        media_bytes: facts.mediaBytes,
-        thumbnail_path: facts.thumbnailPath,
-        started_at_ms: facts.startedAtMs,
-        duration_ms: facts.durationMs,
-        ended_at_ms: facts.endedAtMs,
-        chunk_count: facts.chunkCount,
-        journal_bytes: facts.journalBytes,
-        sealed_at_ms: nowMs,
-      })
+      .set(failureColumns(error))
       .where('recording_id', '=', recordingId)
       .execute();
   }
@@ -124,12 +208,12 @@ export class RecordingCatalogue {
   async markFailed(recordingId: Id, error: CodedError): Promise<void> {
     await this.#database
       .updateTable('recordings')
-      .set({ state: 'failed', failure_code: error.code, failure_message: error.message.slice(0, 1000) })
+      .set({ state: 'failed', ...failureColumns(error) })
       .where('recording_id', '=', recordingId)
       .execute();
   }
 
-  /** For recordings that never had a chunk. */
+  /** For recordings that never had a chunk, or of which nothing is left. */
   async remove(recordingId: Id): Promise<void> {
     await this.#database.deleteFrom('recordings').where('recording_id', '=', recordingId).execute();
   }
@@ -155,6 +239,36 @@ export class RecordingCatalogue {
     return toRecording(row, liveStateOf);
   }
 
+  /** The files of a merged recording, in order; empty when it is not merged. */
+  async parts(recordingId: Id): Promise<RecordingPartRow[]> {
+    return this.#database
+      .selectFrom('recording_parts')
+      .selectAll()
+      .where('recording_id', '=', recordingId)
+      .orderBy('part')
+      .execute();
+  }
+
+  /** What is kept of a merged recording for its page; null when it is not merged. */
+  async details(recordingId: Id): Promise<Pick<RecordingSummary, 'gaps' | 'events' | 'eventCount'> | null> {
+    const row = await this.#database
+      .selectFrom('recording_details')
+      .selectAll()
+      .where('recording_id', '=', recordingId)
+      .executeTakeFirst();
+    if (row === undefined) return null;
+    return {
+      gaps: parseWith(Type.Array(Gap), parseJson(row.gaps, 'the gaps'), 'the gaps', 'INTERNAL'),
+      events: parseWith(
+        Type.Array(TimedEvent),
+        parseJson(row.events, 'the events'),
+        'the events',
+        'INTERNAL',
+      ),
+      eventCount: row.event_count,
+    };
+  }
+
   /** Throws `RECORDING_NOT_FOUND` also for recordings of other companies. */
   async getRow(companyId: Id, recordingId: Id): Promise<RecordingRow> {
     const row = await this.find(recordingId);
@@ -172,6 +286,29 @@ export class RecordingCatalogue {
   }
 }
 
+/** A publisher that was lost may come back; nobody else does. */
+export function isForGood(reason: EndReason): boolean {
+  return reason !== 'publisher-lost';
+}
+
+function endColumns(reason: EndReason) {
+  return { end_reason: reason, is_complete: isForGood(reason) ? 1 : 0 };
+}
+
+function summaryColumns(summary: RecordingSummary) {
+  return {
+    chunk_count: summary.chunkCount,
+    gap_count: summary.gaps.length,
+    ended_at_ms: summary.endedAtMs,
+    duration_ms: summary.durationMs,
+    ...(summary.startedAtMs === null ? {} : { started_at_ms: summary.startedAtMs }),
+  };
+}
+
+function failureColumns(error: CodedError) {
+  return { failure_code: error.code, failure_message: error.message.slice(0, MAX_FAILURE_TEXT) };
+}
+
 export function recordingNotFound(recordingId: Id): CodedError {
   return new CodedError('RECORDING_NOT_FOUND', `There is no recording ${recordingId}.`);
 }
@@ -185,6 +322,8 @@ function toRecording(row: RecordingRow & { device_name: string }, liveStateOf: L
     sourceName: row.source_name,
     state: row.state === 'recording' ? liveStateOf(row.recording_id) : row.state,
     failure,
+    isComplete: row.is_complete === 1,
+    gapCount: row.gap_count,
     startedAtMs: row.started_at_ms,
     endedAtMs: row.ended_at_ms,
     durationMs: row.duration_ms,

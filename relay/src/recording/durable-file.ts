@@ -27,7 +27,8 @@ export async function removeByPrefix(folder: string, prefix: string): Promise<vo
   for (const name of await readdir(folder)) if (name.startsWith(prefix)) await unlink(join(folder, name));
 }
 
-async function syncFolder(path: string): Promise<void> {
+/** Makes created, renamed and removed names in the folder durable. */
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, constants.O_RDONLY);
   try {
     await folder.sync();

@@ -6,32 +6,33 @@ export interface RecordingPlace {
   readonly companyId: Id;
   readonly deviceId: Id;
   readonly recordingId: Id;
-  readonly startedAtMs: number;
+  readonly startedAtUs: number;
 }
 
 /** Paths relative to the folder of recordings. */
 export interface RecordingPaths {
   /** `<company>/<device>/<yyyy-mm-dd>`, UTC. */
   readonly folder: string;
-  /** `<folder>/<hhmmss>-<recording>.webm` */
-  readonly media: string;
+  /** What the names of all files of this recording begin with, and of no other. */
+  readonly namePrefix: string;
+  /** `<folder>/<hhmmss>-<recording>.webm`; of parts that follow the first one `….2.webm`, `….3.webm`, … */
+  media(part: number): string;
+  readonly manifest: string;
   readonly thumbnail: string;
-  /** What the names of unfinished files of this recording begin with; they lie in the same folder. */
+  /** What the names of unfinished files begin with; they lie in the same folder. */
   readonly temporaryPrefix: string;
 }
 
-export function recordingPaths({
-  companyId,
-  deviceId,
-  recordingId,
-  startedAtMs,
-}: RecordingPlace): RecordingPaths {
-  const [date = '', time = ''] = new Date(startedAtMs).toISOString().split('T');
+export function recordingPaths(place: RecordingPlace): RecordingPaths {
+  const { companyId, deviceId, recordingId, startedAtUs } = place;
+  const [date = '', time = ''] = new Date(startedAtUs / 1000).toISOString().split('T');
   const folder = join(companyId, deviceId, date);
   const name = `${time.slice(0, 8).replaceAll(':', '')}-${recordingId}`;
   return {
     folder,
-    media: join(folder, `${name}.webm`),
+    namePrefix: `${name}.`,
+    media: (part) => join(folder, part === 0 ? `${name}.webm` : `${name}.${part + 1}.webm`),
+    manifest: join(folder, `${name}.manifest.json`),
     thumbnail: join(folder, `${name}.jpg`),
     temporaryPrefix: `${name}.part`,
   };

@@ -1,53 +1,42 @@
 /**
  * What a recording is known to contain: pure, fed chunk by chunk, in the same way while it is received and when its
- * journal is read again. Decides whether a chunk may follow, and where a viewer can begin.
+ * journal is read again. Decides whether a chunk may follow, and knows every chunk, cluster, epoch and event.
  */
 import {
+  type Chunk,
   CodedError,
+  copyBytes,
   parseMessage,
   RECORDING_EVENTS,
-  toCodedError,
-  WebmScanner,
-  type Chunk,
-  type EpochStart,
   type RecordingEvent,
+  toCodedError,
   type WebmItem,
 } from '@proofcast/shared';
+import { Value } from 'typebox/value';
 import type { StoredPayload } from '../journal/journal-tail.ts';
+import { ChunkTable, type ChunkEntry } from './chunk-table.ts';
+import { ClusterTable } from './cluster-table.ts';
+import { IndexedEpoch, MAX_INIT_BYTES, MAX_TORN_BYTES } from './indexed-epoch.ts';
+import { KeyPoints, type KeyPoint } from './key-points.ts';
 
-/** An init segment is a few hundred bytes; this bounds what is kept in memory until it is complete. */
-const MAX_INIT_BYTES = 1024 * 1024;
-/** A viewer who reads from the journal when a new key cluster comes still finds its chunks. */
-const KEPT_KEY_POINTS = 3;
+export type { ChunkEntry } from './chunk-table.ts';
+export type { ClusterEntry } from './cluster-table.ts';
+export type { IndexedEpoch, OpenEpoch } from './indexed-epoch.ts';
+export type { KeyPoint } from './key-points.ts';
 
-export interface OpenEpoch {
-  readonly number: number;
-  readonly start: EpochStart;
-  /** The exact bytes before the first cluster; null until that has begun. */
-  readonly init: Uint8Array | null;
-}
+/** All init segments of a recording are kept in memory; a recorder's has a few hundred bytes. */
+const MAX_ALL_INIT_BYTES = 16 * 1024 * 1024;
 
-/** Where the newest cluster begins whose first video block is key: in the epoch's bytes, and in which chunk. */
-export interface KeyPoint {
-  readonly epoch: number;
-  readonly streamStart: number;
-  readonly sequence: number;
-  /** Bytes of that chunk which come before it. */
-  readonly offset: number;
-}
+/** Events are kept in memory too; a day has a few hundred. */
+const MAX_EVENTS = 100_000;
 
-/** One chunk, and which bytes of its epoch it holds. An event holds none. */
-export interface ChunkEntry {
-  readonly sequence: number;
-  readonly kind: Chunk['kind'];
-  readonly epoch: number;
-  readonly captureTimeUs: number;
-  readonly streamStart: number;
-  readonly streamEnd: number;
-  readonly stored: StoredPayload;
-}
+/** The longest event that the schema allows has about one kilobyte. */
+const MAX_EVENT_BYTES = 4096;
 
-export type IndexedChunk = Pick<Chunk, 'kind' | 'epoch' | 'sequence' | 'captureTimeUs' | 'chain' | 'payload'>;
+export type IndexedChunk = Pick<
+  Chunk,
+  'kind' | 'epoch' | 'sequence' | 'captureTimeUs' | 'chain' | 'payload'
+> & { readonly receivedAtUs: number };
 
 /** What a chunk turned out to be. `store` puts it into the index once it has a place in the journal. */
 export interface CheckedChunk {
@@ -55,39 +44,33 @@ export interface CheckedChunk {
   store(stored: StoredPayload): ChunkEntry;
 }
 
-interface EpochState {
-  number: number;
-  start: EpochStart;
-  scanner: WebmScanner;
-  /** Bytes of the epoch so far. */
-  streamEnd: number;
-  init: Uint8Array | null;
-  /** The bytes of the epoch as long as the init segment is not complete. */
-  initParts: Uint8Array[];
-  keyPoints: KeyPoint[];
-  /** Where the newest cluster begins, which may still turn out to be key. */
-  clusterStart: number;
-  /** Why the epoch takes no more media. */
-  refusal: CodedError | null;
+export interface IndexedEvent {
+  readonly sequence: number;
+  readonly epoch: number;
+  readonly captureTimeUs: number;
+  readonly event: RecordingEvent;
 }
 
 export class RecordingIndex {
-  readonly #maxEntries: number;
-  #epoch: EpochState | null = null;
-  #nextSequence = 0;
+  readonly chunks = new ChunkTable();
+  readonly clusters = new ClusterTable();
+  readonly #maxChunks: number;
+  readonly #epochs: IndexedEpoch[] = [];
+  readonly #events: IndexedEvent[] = [];
+  readonly #keyPoints: KeyPoints;
   #chain: Uint8Array;
   #isStalled = false;
-  /** A run of consecutive chunks up to the newest, oldest first. */
-  #entries: ChunkEntry[] = [];
+  #initBytes = 0;
 
-  /** `chain` is what the chain of the recording begins with; `maxEntries` chunks are remembered at most. */
-  constructor(options: { chain: Uint8Array; maxEntries: number }) {
+  /** `chain` is what the chain of the recording begins with. A chunk beyond `maxChunks` is refused. */
+  constructor(options: { chain: Uint8Array; maxChunks: number }) {
     this.#chain = options.chain;
-    this.#maxEntries = options.maxEntries;
+    this.#maxChunks = options.maxChunks;
+    this.#keyPoints = new KeyPoints(this);
   }
 
   get nextSequence(): number {
-    return this.#nextSequence;
+    return this.chunks.length;
   }
 
   /** Chain value of the newest chunk. */
@@ -95,8 +78,19 @@ export class RecordingIndex {
     return this.#chain;
   }
 
-  get epoch(): OpenEpoch | null {
-    return this.#epoch;
+  /** The current one. */
+  get epoch(): IndexedEpoch | null {
+    return this.#epochs.at(-1) ?? null;
+  }
+
+  /** All of them; number n is the n-th. */
+  get epochs(): readonly IndexedEpoch[] {
+    return this.#epochs;
+  }
+
+  /** In the order of their chunks. */
+  get events(): readonly IndexedEvent[] {
+    return this.#events;
   }
 
   /** Whether the newest word of the publisher is that its capture delivers nothing. */
@@ -104,24 +98,43 @@ export class RecordingIndex {
     return this.#isStalled;
   }
 
+  /** Of the current epoch. */
   get newestKey(): KeyPoint | null {
-    return this.#epoch?.keyPoints.at(-1) ?? null;
+    return this.#keyPoints.newest();
   }
 
-  /** Null when the chunk is not remembered any more, or not known yet. */
+  /** Null when the chunk is not known yet. */
   entry(sequence: number): ChunkEntry | null {
-    const first = this.#entries[0];
-    return first === undefined ? null : (this.#entries[sequence - first.sequence] ?? null);
+    return this.chunks.entry(sequence);
+  }
+
+  /**
+   * The newest key point whose wall-clock time (publisher's clock, µs since 1970) is not after `timeUs`, of any epoch;
+   * the first one of all when there is none. Null when there is no key point yet.
+   */
+  keyPointAt(timeUs: number): KeyPoint | null {
+    return this.#keyPoints.at(timeUs);
+  }
+
+  /** The key point behind `after`, of the same epoch or a later one. */
+  nextKeyPoint(after: KeyPoint): KeyPoint | null {
+    return this.#keyPoints.next(after);
   }
 
   /**
    * Checks the next chunk, whose number, hash and chain are right, against what is known. Nothing of the index changes
    * until `store`, except that an epoch whose bytes are no webm takes no more media. Throws `CHUNK_EPOCH_INVALID`,
-   * `EVENT_INVALID`, `WEBM_INVALID` or `WEBM_UNSUPPORTED`.
+   * `EVENT_INVALID`, `WEBM_INVALID`, `WEBM_UNSUPPORTED`, or `LIMIT_REACHED` when the recording has too many chunks or events.
    */
   check(chunk: IndexedChunk): CheckedChunk {
-    const current = this.#epoch;
-    const nextEpoch = current === null ? 0 : current.number + 1;
+    const { epoch: current, chunks } = this;
+    if (chunks.length >= this.#maxChunks) {
+      throw new CodedError(
+        'LIMIT_REACHED',
+        `Cannot take chunk ${chunk.sequence}: a recording has at most ${this.#maxChunks}; begin a new one.`,
+      );
+    }
+    const nextEpoch = this.#epochs.length;
     if (chunk.epoch !== nextEpoch && chunk.epoch !== current?.number) {
       throw epochInvalid(chunk, `expected ${current === null ? '0' : `${current.number} or ${nextEpoch}`}`);
     }
@@ -131,6 +144,12 @@ export class RecordingIndex {
       }
       return this.#checkMedia(chunk, current);
     }
+    if (this.#events.length >= MAX_EVENTS) {
+      throw new CodedError(
+        'LIMIT_REACHED',
+        `Cannot take chunk ${chunk.sequence}: a recording has at most ${MAX_EVENTS} events; begin a new one.`,
+      );
+    }
     const event = parseEvent(chunk.payload);
     const startsEpoch = event.type === 'epoch-started';
     if (startsEpoch !== (chunk.epoch === nextEpoch)) {
@@ -139,11 +158,12 @@ export class RecordingIndex {
     return { event, store: (stored) => this.#storeEvent(chunk, event, stored) };
   }
 
-  #checkMedia(chunk: IndexedChunk, epoch: EpochState): CheckedChunk {
+  #checkMedia(chunk: IndexedChunk, epoch: IndexedEpoch): CheckedChunk {
+    if (epoch.isEnded) throw epochInvalid(chunk, 'the epoch has ended, and takes no more media');
     if (epoch.refusal !== null) throw epoch.refusal;
     try {
       const items = epoch.scanner.push(chunk.payload);
-      checkInit(epoch, { payloadBytes: chunk.payload.length, items });
+      this.#checkLimits(epoch, { payloadBytes: chunk.payload.length, items });
       return { event: null, store: (stored) => this.#storeMedia(chunk, { epoch, items, stored }) };
     } catch (error) {
       epoch.refusal = toCodedError(error);
@@ -152,108 +172,89 @@ export class RecordingIndex {
   }
 
   #storeEvent(chunk: IndexedChunk, event: RecordingEvent, stored: StoredPayload): ChunkEntry {
+    const { sequence, epoch, captureTimeUs } = chunk;
     if (event.type === 'epoch-started') {
-      this.#epoch = {
-        number: chunk.epoch,
-        start: event.data,
-        scanner: new WebmScanner(),
-        streamEnd: 0,
-        init: null,
-        initParts: [],
-        keyPoints: [],
-        clusterStart: 0,
-        refusal: null,
-      };
+      this.epoch?.end();
+      const firstCluster = this.clusters.length;
+      this.#epochs.push(
+        new IndexedEpoch({ number: epoch, start: event.data, firstSequence: sequence, firstCluster }),
+      );
     }
+    if (event.type === 'epoch-ended') this.epoch?.end();
     if (event.type === 'capture-stalled') this.#isStalled = true;
     else if (event.type === 'capture-resumed' || event.type === 'epoch-started') this.#isStalled = false;
-    const streamEnd = this.#epoch?.streamEnd ?? 0;
-    const entry = this.#remember(chunk, { streamStart: streamEnd, streamEnd, stored });
-    if (this.#epoch !== null) this.#forgetOld(this.#epoch);
-    return entry;
+    this.#events.push({ sequence, epoch, captureTimeUs, event });
+    return this.#remember(chunk, stored);
   }
 
   #storeMedia(
     chunk: IndexedChunk,
-    found: { epoch: EpochState; items: readonly WebmItem[]; stored: StoredPayload },
+    found: { epoch: IndexedEpoch; items: readonly WebmItem[]; stored: StoredPayload },
   ): ChunkEntry {
     const { epoch, items, stored } = found;
-    const streamStart = epoch.streamEnd;
-    epoch.streamEnd += chunk.payload.length;
-    if (epoch.init === null) epoch.initParts.push(chunk.payload.slice());
-    const entry = this.#remember(chunk, { streamStart, streamEnd: epoch.streamEnd, stored });
-    for (const item of items) {
-      if (item.type === 'init') {
-        epoch.init = Buffer.concat(epoch.initParts).subarray(0, item.end);
-        epoch.initParts = [];
-      }
-      if (item.type === 'cluster') epoch.clusterStart = item.start;
-      if (item.type === 'keyCluster') this.#rememberKey(epoch, item.start);
-    }
-    this.#forgetOld(epoch);
-    return entry;
+    const initBytesBefore = epoch.init?.length ?? 0;
+    epoch.addMedia(chunk.payload, items, this.clusters);
+    this.#initBytes += (epoch.init?.length ?? 0) - initBytesBefore;
+    return this.#remember(chunk, stored);
   }
 
-  #remember(
-    chunk: IndexedChunk,
-    place: Pick<ChunkEntry, 'streamStart' | 'streamEnd' | 'stored'>,
-  ): ChunkEntry {
-    const { sequence, kind, epoch, captureTimeUs } = chunk;
-    const entry: ChunkEntry = { sequence, kind, epoch, captureTimeUs, ...place };
-    this.#entries.push(entry);
-    this.#nextSequence = sequence + 1;
+  #remember(chunk: IndexedChunk, stored: StoredPayload): ChunkEntry {
+    const { kind, captureTimeUs, receivedAtUs, payload } = chunk;
+    const epoch = this.epoch;
+    if (epoch === null) throw new Error('Every chunk belongs to an epoch.');
     // A copy: the chain value must not keep the whole chunk in memory.
-    this.#chain = chunk.chain.slice();
-    return entry;
-  }
-
-  #rememberKey(epoch: EpochState, streamStart: number): void {
-    const entry = this.#entries.findLast(
-      ({ kind, epoch: number, streamStart: start }) =>
-        kind === 'media' && number === epoch.number && start <= streamStart,
-    );
-    if (entry === undefined || streamStart >= entry.streamEnd) return;
-    epoch.keyPoints.push({
+    this.#chain = copyBytes(chunk.chain);
+    return this.chunks.append({
+      kind,
       epoch: epoch.number,
-      streamStart,
-      sequence: entry.sequence,
-      offset: streamStart - entry.streamStart,
+      captureTimeUs,
+      receivedAtUs,
+      payloadBytes: payload.length,
+      streamStart: epoch.streamEnd - (kind === 'media' ? payload.length : 0),
+      tornBytes: epoch.streamEnd - epoch.wholeEnd,
+      lastBlockTicks: epoch.lastBlockTicks,
+      stored,
     });
-    if (epoch.keyPoints.length > KEPT_KEY_POINTS) epoch.keyPoints.shift();
   }
 
-  /** Keeps what a viewer may still need: from the oldest key point, or from the cluster that may become one. */
-  #forgetOld(epoch: EpochState): void {
-    const neededFrom = epoch.keyPoints[0]?.streamStart ?? epoch.clusterStart;
-    const first = this.#entries.findIndex(
-      (entry) => entry.epoch === epoch.number && entry.streamEnd > neededFrom,
-    );
-    const surplus = this.#entries.length - this.#maxEntries;
-    const count = Math.max(first, surplus, 0);
-    if (count === 0) return;
-    this.#entries.splice(0, count);
-    const oldest = this.#entries[0]?.sequence ?? this.#nextSequence;
-    epoch.keyPoints = epoch.keyPoints.filter(({ sequence }) => sequence >= oldest);
+  #checkLimits(
+    epoch: IndexedEpoch,
+    { payloadBytes, items }: { payloadBytes: number; items: readonly WebmItem[] },
+  ): void {
+    const streamEnd = epoch.streamEnd + payloadBytes;
+    const init = items.find((item) => item.type === 'init');
+    const initBytes = epoch.init?.length ?? init?.end ?? streamEnd;
+    if (initBytes > MAX_INIT_BYTES) {
+      throw new CodedError(
+        'WEBM_UNSUPPORTED',
+        `The epoch has no cluster within its first ${MAX_INIT_BYTES} bytes.`,
+      );
+    }
+    if (init !== undefined && this.#initBytes + init.end > MAX_ALL_INIT_BYTES) {
+      throw new CodedError(
+        'WEBM_UNSUPPORTED',
+        `The init segments of the recording exceed ${MAX_ALL_INIT_BYTES} bytes; begin a new one.`,
+      );
+    }
+    const hasWhole = items.some((item) => item.type === 'block' || item.type === 'clusterEnd');
+    if (!hasWhole && streamEnd - epoch.wholeEnd > MAX_TORN_BYTES) {
+      throw new CodedError('WEBM_UNSUPPORTED', `The epoch has no block within ${MAX_TORN_BYTES} bytes.`);
+    }
   }
 }
 
-function checkInit(
-  { init, streamEnd }: EpochState,
-  { payloadBytes, items }: { payloadBytes: number; items: readonly WebmItem[] },
-): void {
-  if (init !== null || streamEnd + payloadBytes <= MAX_INIT_BYTES) return;
-  if (items.some((item) => item.type === 'init' && item.end <= MAX_INIT_BYTES)) return;
-  throw new CodedError(
-    'WEBM_UNSUPPORTED',
-    `The epoch has no cluster within its first ${MAX_INIT_BYTES} bytes.`,
-  );
-}
-
+/** Only what the schema names is kept: events stay in memory as long as the recording does. */
 function parseEvent(payload: Uint8Array): RecordingEvent {
-  let text: string;
+  if (payload.length > MAX_EVENT_BYTES) {
+    throw new CodedError(
+      'EVENT_INVALID',
+      `Cannot accept the event: it has ${payload.length} bytes, at most ${MAX_EVENT_BYTES} are taken.`,
+    );
+  }
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(payload);
-    return parseMessage(RECORDING_EVENTS, text);
+    const event = parseMessage(RECORDING_EVENTS, new TextDecoder('utf-8', { fatal: true }).decode(payload));
+    Value.Clean(RECORDING_EVENTS[event.type], event.data);
+    return event;
   } catch (cause) {
     const because = cause instanceof CodedError ? cause.message : 'it is not UTF-8';
     throw new CodedError('EVENT_INVALID', `Cannot accept the event: ${because}`, { cause });

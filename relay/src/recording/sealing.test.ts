@@ -1,15 +1,16 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { createId, WebmScanner, type DevicePrincipal, type Recording } from '@proofcast/shared';
+import { WebmScanner, type DevicePrincipal, type Id, type Recording } from '@proofcast/shared';
 import { loadWebmClip, loadWebmClips } from '@proofcast/shared/testing/webm-clip';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { fakeFfmpeg } from '../../testing/fake-ffmpeg.ts';
+import { FailingFolder } from '../../testing/failing-folder.ts';
 import { HeldTimers } from '../../testing/held-timers.ts';
 import { MediaWorld, type MediaWorldOptions } from '../../testing/media-world.ts';
 import type { TestPublisher } from '../../testing/test-publisher.ts';
+import type { ServedBytes } from './file-bytes.ts';
 
 const run = promisify(execFile);
 const GRACE_MS = 54_321;
@@ -51,23 +52,52 @@ describe('a recording that has ended', () => {
     return publisher;
   }
 
+  async function newest({ companyId }: DevicePrincipal): Promise<Recording> {
+    const [recording] = await world.media.listRecordings(companyId, {});
+    if (recording === undefined) throw new Error('There is no recording.');
+    return recording;
+  }
+
+  /** The newest recording and its first file. */
   async function sealed(
     device: DevicePrincipal,
   ): Promise<{ recording: Recording; path: string; bytes: Buffer }> {
     await world.media.whenSealed();
-    const [recording] = await world.media.listRecordings(device.companyId, {});
-    if (recording === undefined) throw new Error('There is no recording.');
-    const { path, sizeBytes } = await world.media.recordingMediaPath(device.companyId, recording.recordingId);
+    const recording = await newest(device);
+    expect(recording).toMatchObject({ state: 'sealed', failure: null });
+    const [path = ''] = await filesOf(recording.recordingId);
     const bytes = await readFile(path);
-    expect(bytes.length).toBe(sizeBytes);
     return { recording, path, bytes };
+  }
+
+  /** The media files of a merged recording, in the order of its parts. */
+  async function filesOf(recordingId: Id): Promise<string[]> {
+    const rows = await world.database
+      .selectFrom('recording_parts')
+      .select(['media_path', 'media_bytes'])
+      .where('recording_id', '=', recordingId)
+      .orderBy('part')
+      .execute();
+    const paths = rows.map((row) => join(world.dataDir, 'recordings', row.media_path));
+    for (const [index, path] of paths.entries()) {
+      expect((await readFile(path)).length).toBe(rows[index]?.media_bytes);
+    }
+    return paths;
   }
 
   async function failed(device: DevicePrincipal): Promise<Recording> {
     await world.media.whenSealed();
-    const [recording] = await world.media.listRecordings(device.companyId, {});
-    expect(recording?.state).toBe('failed');
-    return recording as Recording;
+    const recording = await newest(device);
+    expect(recording.state).toBe('failed');
+    return recording;
+  }
+
+  /** A program in place of ffprobe; the ffmpeg beside it does not matter. */
+  async function fakeFfprobe(script: string): Promise<string> {
+    const path = join(programs, 'ffprobe');
+    await writeFile(path, `#!/bin/sh\n${script}\n`);
+    await chmod(path, 0o700);
+    return join(programs, 'ffmpeg');
   }
 
   const journals = (): Promise<string[]> => readdir(join(world.dataDir, 'journals'));
@@ -79,7 +109,7 @@ describe('a recording that has ended', () => {
       const { recording, path, bytes } = await sealed(device);
       const original = new WebmScanner().push(clip.bytes).filter((item) => item.type === 'block');
       const lastMs = Math.max(...original.map((block) => block.timestampMs));
-      expect(recording, clip.name).toMatchObject({ state: 'sealed', failure: null, hasThumbnail: true });
+      expect(recording, clip.name).toMatchObject({ isComplete: true, gapCount: 0 });
       expect(recording.durationMs).toBeGreaterThanOrEqual(lastMs);
       expect(recording.durationMs).toBeLessThan(lastMs + 500);
       expect(await frameHashes(path), clip.name).toEqual(await frameHashes(clip.path));
@@ -88,7 +118,7 @@ describe('a recording that has ended', () => {
       expect(ids.indexOf('1c53bb6b'), clip.name).toBeGreaterThan(0);
       expect(ids.indexOf('1c53bb6b'), clip.name).toBeLessThan(ids.indexOf('1f43b675'));
       const [init] = new WebmScanner().push(bytes);
-      expect(init).toMatchObject({ type: 'init', durationMs: recording.durationMs });
+      expect(init).toMatchObject({ type: 'init', durationMs: expect.closeTo(recording.durationMs ?? 0, 0) });
     }
     expect(await journals()).toEqual([]);
   });
@@ -133,13 +163,27 @@ describe('a recording that has ended', () => {
     expect(times.at(-1)).toBeLessThan(18);
   });
 
-  test('[J15] fails with the reason when its epochs cannot share a file, and keeps its journal', async () => {
+  test('[J15] has a file for each run of epochs that can share one', async () => {
     const device = await openWorld();
-    await record(device, [VP8, VP9]);
-    const { failure } = await failed(device);
-    expect(failure).toMatchObject({ code: 'DERIVATIVE_FAILED' });
-    expect(failure?.message).toMatch(/V_VP8.*V_VP9/);
-    expect((await journals()).length).toBe(1);
+    await record(device, [
+      VP8,
+      { ...VP9, atSeconds: 10 },
+      { ...VP9, atSeconds: 20 },
+      { ...VP8, atSeconds: 30 },
+    ]);
+    const { recording, path } = await sealed(device);
+    const paths = await filesOf(recording.recordingId);
+    expect(paths.length).toBe(3);
+    const [vp8, vp9] = [await frameHashes(VP8.path), await frameHashes(VP9.path)];
+    expect(await Promise.all(paths.map(frameHashes))).toEqual([vp8, [...vp9, ...vp9], vp8]);
+    expect(paths.map((file) => file.replace(path.slice(0, -'.webm'.length), ''))).toEqual([
+      '.webm',
+      '.2.webm',
+      '.3.webm',
+    ]);
+    const { parts, startedAtMs } = await world.media.getRecording(device.companyId, recording.recordingId);
+    expect(parts.map((part) => part.startedAtMs - startedAtMs)).toEqual([0, 10_000, 30_000]);
+    expect(recording.sizeBytes).toBe(parts.reduce((sum, part) => sum + part.sizeBytes, 0));
   });
 
   test('[J15] leaves out an epoch without a picture', async () => {
@@ -149,24 +193,27 @@ describe('a recording that has ended', () => {
     expect(await frameHashes(path)).toEqual(await frameHashes(VP8.path));
   });
 
-  test('[J16] leaves nothing but the file and its thumbnail, also where an earlier attempt died', async () => {
+  test('[J16] leaves nothing but its file and manifest, also where an earlier attempt died', async () => {
     const device = await openWorld({
-      ffmpegPath: await fakeFfmpeg(programs, 'hangs'),
-      limits: { sealShutdownMs: 0, ffmpegKillDelayMs: 10 },
+      ffmpegPath: await fakeFfprobe('exec sleep 1000'),
+      limits: { sealShutdownMs: 0 },
     });
     const publisher = await record(device, [VP8]);
-    await untilFile((name) => name.endsWith('webm') || name.includes(device.companyId));
+    await untilFile((name) => name.endsWith('.manifest.json'));
+    // Until the last check the recording lives in its journal.
+    expect(await newest(device)).toMatchObject({ state: 'sealing', sizeBytes: null });
     await world.shutDown();
     expect((await journals()).length).toBe(1);
     const folder = await soleFolder(device);
-    const leftOver = `${await timeOf(publisher)}-${publisher.maker.start.recordingId}.part-0.webm`;
+    const leftOver = `${await timeOf(publisher)}-${publisher.maker.start.recordingId}.part`;
     await writeFile(join(folder, leftOver), 'half a file');
+    await writeFile(join(folder, `${leftOver}.of-an-older-relay`), 'half a file');
 
-    await world.restart({ ffmpegPath: 'ffmpeg' });
+    await world.restart({ ffmpegPath: 'ffmpeg', limits: {} });
     const { path } = await sealed(device);
-    const kinds = (await readdir(dirname(path))).map((name) => name.split('.').at(-1));
-    expect(new Set(kinds)).toEqual(new Set(['jpg', 'webm']));
-    expect(kinds.length).toBe(2);
+    const name = basename(path, '.webm');
+    expect((await readdir(dirname(path))).toSorted()).toEqual([`${name}.manifest.json`, `${name}.webm`]);
+    expect(await frameHashes(path)).toEqual(await frameHashes(VP8.path));
     expect(await journals()).toEqual([]);
   });
 
@@ -181,55 +228,149 @@ describe('a recording that has ended', () => {
     expect((await sealed(device)).recording.state).toBe('sealed');
   });
 
-  test.each([
-    ['crashes', /exited with code 1/],
-    ['lies', /has \d+ pictures in \d+ ms, the journal \d+ in \d+ ms/],
-    ['skips', /has \d+ pictures in \d+ ms, the journal \d+ in \d+ ms/],
-    ['hangs', /it took more than 300 ms/],
-  ] as const)('[J17] is failed when ffmpeg %s, and sealed at the next start', async (failure, message) => {
-    const device = await openWorld({
-      ffmpegPath: await fakeFfmpeg(programs, failure),
-      limits: { ...(failure === 'hangs' ? { ffmpegTimeoutMs: 300 } : {}), ffmpegKillDelayMs: 10 },
-    });
+  test('[J16] is sealed although its journal cannot be removed at once', async () => {
+    let disk: FailingFolder | undefined;
+    const device = await openWorld({ wrapJournals: (folder) => (disk = new FailingFolder(folder)) });
+    disk?.failures.push({ operation: 'remove', code: 'EIO' });
     await record(device, [VP8]);
-    const recording = await failed(device);
-    expect(recording.failure).toMatchObject({
-      code: 'DERIVATIVE_FAILED',
-      message: expect.stringMatching(message),
-    });
-    expect(recording.failure?.message).not.toContain(world.dataDir);
-    const attempt = world.media.recordingMediaPath(device.companyId, recording.recordingId);
-    await expect(attempt).rejects.toMatchObject({ code: 'RECORDING_NOT_READY' });
+    await sealed(device);
     expect((await journals()).length).toBe(1);
-    expect(await readdir(await soleFolder(device))).toEqual([]);
-
-    await world.restart({ ffmpegPath: 'ffmpeg', limits: {} });
-    const { path, recording: again } = await sealed(device);
-    expect(again.failure).toBeNull();
-    expect(await frameHashes(path)).toEqual(await frameHashes(VP8.path));
+    if (disk) disk.failures.length = 0;
+    await world.restart();
     expect(await journals()).toEqual([]);
+    await sealed(device);
   });
 
-  test('[J17] is failed when there is no ffmpeg at all', async () => {
-    const device = await openWorld({ ffmpegPath: join(programs, 'no-such-ffmpeg') });
+  test.each([
+    ['cannot be run', 'exit 127', /could not read/],
+    ['does not end', 'exec sleep 1000', /could not read/],
+    [
+      'finds fewer pictures',
+      `exec ffprobe "$@" -read_intervals '%+#100'`,
+      /has \d+ pictures, the journal \d+/,
+    ],
+  ])(
+    '[J17] stays in its journal when ffprobe %s, says why, and is tried again',
+    async (_, script, message) => {
+      const timers = new HeldTimers(9_876);
+      const device = await openWorld({
+        clock: timers,
+        ffmpegPath: await fakeFfprobe(script),
+        limits: { ffmpegTimeoutMs: 1_500, sealRetryMs: 9_876 },
+      });
+      await record(device, [VP8]);
+      await world.media.whenSealed();
+      const recording = await newest(device);
+      expect(recording).toMatchObject({
+        state: 'sealing',
+        failure: { code: 'DERIVATIVE_FAILED', message: expect.stringMatching(message) },
+      });
+      expect(recording.failure?.message).not.toContain(world.dataDir);
+      expect((await journals()).length).toBe(1);
+      const { companyId } = device;
+      const { recordingId } = recording;
+      const answer = await world.media.openRecordingMedia({
+        companyId,
+        recordingId,
+        part: 0,
+        chunkCount: null,
+      });
+      expect(answer.kind).toBe('pinned');
+
+      await fakeFfprobe('exec ffprobe "$@"');
+      expect(timers.size).toBe(1);
+      timers.pass();
+      const { path } = await sealed(device);
+      expect(await frameHashes(path)).toEqual(await frameHashes(VP8.path));
+      expect(await journals()).toEqual([]);
+    },
+  );
+
+  test('[J17] waits longer after each failure, and is tried again at the next start', async () => {
+    const timers = new HeldTimers(1_000);
+    const device = await openWorld({
+      clock: timers,
+      ffmpegPath: await fakeFfprobe('exit 1'),
+      limits: { sealRetryMs: 1_000, maxSealRetryMs: 1_500 },
+    });
+    const laterTimers = new HeldTimers(1_500);
     await record(device, [VP8]);
-    expect((await failed(device)).failure).toMatchObject({ code: 'DERIVATIVE_FAILED' });
-    expect((await journals()).length).toBe(1);
+    await world.media.whenSealed();
+    expect(timers.size).toBe(1);
+    timers.pass();
+    await world.media.whenSealed();
+    expect(timers.size).toBe(0);
+    await world.restart({ clock: laterTimers, limits: { sealRetryMs: 500, maxSealRetryMs: 1_500 } });
+    await world.media.whenSealed();
+    expect(laterTimers.size).toBe(0);
+    await world.restart({ ffmpegPath: 'ffmpeg', limits: {} });
+    await sealed(device);
+  });
+
+  test('[J17] is not merged while that would leave no room for the recordings that run', async () => {
+    const timers = new HeldTimers(9_876);
+    const device = await openWorld({ clock: timers, limits: { sealRetryMs: 9_876 } });
+    const publisher = await world.publisher(device);
+    await publisher.hello();
+    publisher.maker.epoch();
+    publisher.maker.media(VP8.bytes);
+    publisher.upload();
+    await publisher.untilDurable();
+    await world.restart({ limits: { sealRetryMs: 9_876, minFreeBytes: Number.MAX_SAFE_INTEGER } });
+    const again = await world.publisher(device, publisher.maker);
+    await again.hello();
+    await again.stop();
+    await world.media.whenSealed();
+    expect(await newest(device)).toMatchObject({ state: 'sealing', failure: { code: 'STORAGE_FULL' } });
+    await world.restart({ limits: {} });
+    await sealed(device);
   });
 
   test('[J9] is failed when its journal is damaged, and keeps it as it is', async () => {
-    const device = await openWorld({ ffmpegPath: await fakeFfmpeg(programs, 'crashes') });
+    const device = await openWorld({ ffmpegPath: await fakeFfprobe('exit 1') });
     await record(device, [VP8]);
-    await failed(device);
+    await world.media.whenSealed();
+    await world.shutDown();
     const [name = ''] = await journals();
     const path = join(world.dataDir, 'journals', name);
     const bytes = await readFile(path);
     for (const damage of [flipped(bytes, 20_000), bytes.subarray(0, 50_000)]) {
       await writeFile(path, damage);
       await world.restart({ ffmpegPath: 'ffmpeg' });
-      expect((await failed(device)).failure).toMatchObject({ code: 'STORAGE_FAILED' });
+      const { recordingId, failure } = await failed(device);
+      expect(failure).toMatchObject({ code: 'STORAGE_FAILED' });
       expect((await readFile(path)).equals(damage)).toBe(true);
+      const attempt = world.media.openRecordingMedia({
+        companyId: device.companyId,
+        recordingId,
+        part: 0,
+        chunkCount: null,
+      });
+      await expect(attempt).rejects.toMatchObject({ code: 'RECORDING_NOT_READY' });
     }
+    // What was damaged in memory only, or was mended by hand, is as good as before.
+    await writeFile(path, bytes);
+    await world.restart({ ffmpegPath: 'ffmpeg' });
+    await sealed(device);
+  });
+
+  test('[J9] is failed when its journal is damaged while it is being sealed', async () => {
+    const timers = new HeldTimers(9_876);
+    const device = await openWorld({
+      clock: timers,
+      ffmpegPath: await fakeFfprobe('exit 1'),
+      limits: { sealRetryMs: 9_876 },
+    });
+    await record(device, [VP8]);
+    await world.media.whenSealed();
+    const [name = ''] = await journals();
+    const path = join(world.dataDir, 'journals', name);
+    const damaged = flipped(await readFile(path), 20_000);
+    await writeFile(path, damaged);
+    await fakeFfprobe('exec ffprobe "$@"');
+    timers.pass();
+    expect((await failed(device)).failure).toMatchObject({ code: 'STORAGE_FAILED' });
+    expect((await readFile(path)).equals(damaged)).toBe(true);
   });
 
   test('[J18] without a picture is failed with RECORDING_EMPTY, and not tried again', async () => {
@@ -240,8 +381,9 @@ describe('a recording that has ended', () => {
       code: 'RECORDING_EMPTY',
       message: 'No picture arrived before the recording ended.',
     });
-    await world.restart({ ffmpegPath: join(programs, 'no-such-ffmpeg') });
+    await world.restart();
     expect((await failed(device)).failure).toEqual(failure);
+    expect((await journals()).length).toBe(1);
   });
 
   test('[J18] without a chunk leaves nothing', async () => {
@@ -250,34 +392,6 @@ describe('a recording that has ended', () => {
     await world.media.whenSealed();
     expect(await world.media.listRecordings(device.companyId, {})).toEqual([]);
     expect(await journals()).toEqual([]);
-  });
-
-  test('[J19] is sealed without a thumbnail when that cannot be made', async () => {
-    const device = await openWorld({ ffmpegPath: await fakeFfmpeg(programs, 'crashes', 'mjpeg') });
-    await record(device, [VP8]);
-    const { recording } = await sealed(device);
-    expect(recording).toMatchObject({ state: 'sealed', hasThumbnail: false });
-    await expect(world.media.thumbnailPath(device.companyId, recording.recordingId)).rejects.toMatchObject({
-      code: 'NOT_FOUND',
-    });
-  });
-
-  test('[J19] has a JPEG of a picture in it as its thumbnail', async () => {
-    const device = await openWorld();
-    await record(device, [VP8]);
-    const { recording } = await sealed(device);
-    const path = await world.media.thumbnailPath(device.companyId, recording.recordingId);
-    const entries = 'stream=codec_name,width,height';
-    const { stdout } = await run('ffprobe', [
-      '-v',
-      'error',
-      '-show_entries',
-      entries,
-      '-of',
-      'csv=p=0',
-      path,
-    ]);
-    expect(stdout.trim()).toBe('mjpeg,480,270');
   });
 
   test('[J20] lies where its ids and its start say', async () => {
@@ -292,18 +406,17 @@ describe('a recording that has ended', () => {
 
   test('[J12] goes on being sealed at the next start, without waiting for a publisher', async () => {
     const device = await openWorld({
-      ffmpegPath: await fakeFfmpeg(programs, 'hangs'),
-      limits: { sealShutdownMs: 0, ffmpegKillDelayMs: 10 },
+      ffmpegPath: await fakeFfprobe('exec sleep 1000'),
+      limits: { sealShutdownMs: 0 },
     });
     const publisher = await record(device, [VP8]);
     await world.shutDown();
-    const stateOf = async () => (await world.media.listRecordings(device.companyId, {}))[0]?.state;
-    expect(await stateOf()).toBe('sealing');
+    expect((await newest(device)).state).toBe('sealing');
     // As if the relay had died right after the end was written into the journal.
     const { recordingId } = publisher.maker.start;
     await world.database
       .updateTable('recordings')
-      .set({ state: 'recording', chunk_count: null })
+      .set({ state: 'recording', chunk_count: null, is_complete: 0 })
       .where('recording_id', '=', recordingId)
       .execute();
     const timers = new HeldTimers(GRACE_MS);
@@ -312,26 +425,64 @@ describe('a recording that has ended', () => {
     await sealed(device);
   });
 
-  test('[A2] exists for its own company only', async () => {
-    const device = await openWorld();
-    await record(device, [VP8]);
-    const { recording } = await sealed(device);
-    const foreign = await world.company();
-    const { media } = world;
-    for (const [companyId, recordingId] of [
-      [foreign, recording.recordingId],
-      [device.companyId, createId('recording')],
-    ] as const) {
-      for (const attempt of [
-        media.getRecording(companyId, recordingId),
-        media.recordingMediaPath(companyId, recordingId),
-        media.thumbnailPath(companyId, recordingId),
-      ]) {
-        await expect(attempt).rejects.toMatchObject({ code: 'RECORDING_NOT_FOUND' });
-      }
+  test('[A11] is read to the end from where it was being read, also when its journal goes meanwhile', async () => {
+    const timers = new HeldTimers(8_765);
+    const device = await openWorld({ clock: timers, limits: { readerGraceMs: 8_765 } });
+    const publisher = await world.publisher(device);
+    const { maker } = publisher;
+    await publisher.hello();
+    maker.epoch();
+    for (let at = 0; at < VP8.bytes.length; at += 9_000) maker.media(VP8.bytes.subarray(at, at + 9_000));
+    publisher.upload();
+    await publisher.untilDurable();
+    const open = async (): Promise<ServedBytes> => {
+      const { recordingId } = maker.start;
+      const { companyId } = device;
+      const request = { companyId, recordingId, part: 0, chunkCount: maker.chunks.length };
+      const answer = await world.media.openRecordingMedia(request);
+      if (answer.kind !== 'bytes') throw new Error('What is pinned has bytes.');
+      return answer.bytes;
+    };
+    const [kept, late] = [await open(), await open()];
+    const reading = kept.read(0, kept.sizeBytes);
+    const pieces = [Buffer.from((await reading.next()).value as Uint8Array)];
+    await publisher.stop();
+    const { bytes } = await sealed(device);
+    expect(await journals()).toEqual([]);
+    for await (const piece of reading) pieces.push(Buffer.from(piece));
+    expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
+    // One that takes for ever is cut off in the end.
+    expect(timers.size).toBe(1);
+    timers.pass();
+    await expect(late.read(0, late.sizeBytes).next()).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+    kept.close();
+    late.close();
+    const again = await open();
+    expect(again.etag).toBe(kept.etag);
+    again.close();
+  });
+
+  test('[J22] has its turn before all is sealed that another company has', async () => {
+    const device = await openWorld({
+      ffmpegPath: await fakeFfprobe(
+        `while [ ! -e '${programs}/go' ]; do sleep 0.02; done; exec ffprobe "$@"`,
+      ),
+    });
+    const other = await world.device();
+    const ended: Id[] = [];
+    // The first is being sealed while the others come.
+    for (const next of [device, device, device, other]) {
+      ended.push((await record(next, [VP8])).maker.start.recordingId);
     }
-    expect(await media.listRecordings(foreign, {})).toEqual([]);
-    expect(await media.getRecording(device.companyId, recording.recordingId)).toEqual(recording);
+    await writeFile(join(programs, 'go'), '');
+    await world.media.whenSealed();
+    const rows = await world.database
+      .selectFrom('recordings')
+      .select('recording_id')
+      .orderBy('sealed_at_ms')
+      .execute();
+    const [first, second, third, others] = ended;
+    expect(rows.map((row) => row.recording_id)).toEqual([first, second, others, third]);
   });
 
   test('is listed newest first, by stream and page by page', async () => {

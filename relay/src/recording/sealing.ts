@@ -1,227 +1,320 @@
 /**
- * Makes ended recordings playable, a few at a time: journal → webm file → check → database → the journal may go.
- * Whatever fails leaves the journal as it was; the recording is `failed` and sealed again at the next start.
+ * What happens to recordings that have ended: those that nothing can follow are merged into files at once, those whose
+ * publisher may come back after a while; a few at a time, the companies in turn. Until its files are checked and noted, a
+ * recording lives in its journal; then the journal goes.
  */
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { CodedError, toCodedError, type Id } from '@proofcast/shared';
-import type { RecordingRow } from '../database/schema.ts';
-import type { JournalReader } from '../journal/journal-reader.ts';
-import type { JournalStore } from '../journal/store.ts';
+import { JournalDamagedError } from '../journal/journal-reader.ts';
+import { secondsSince } from '../journal/journal-timings.ts';
 import type { MediaClock } from '../media-clock.ts';
+import type { MediaCounts } from '../metrics/media-counts.ts';
 import type { RecordingCatalogue } from './catalogue.ts';
-import { makeDurableFolder, publishFile, removeByPrefix } from './durable-file.ts';
-import { FfmpegError, type Ffmpeg } from './ffmpeg.ts';
-import { mergeEpochs } from './merge.ts';
-import { recordingPaths } from './paths.ts';
-import { planSeal, type SealPlan } from './seal-plan.ts';
-import { makeThumbnail } from './thumbnail.ts';
+import { FairQueue } from './fair-queue.ts';
+import type { Ending, OpenRecording } from './open-recording.ts';
+import type { OpenRecordings } from './open-recordings.ts';
+import { sealRecording, type SealOptions } from './seal.ts';
+import { summarize } from './summary.ts';
 
-export interface SealingOptions {
-  readonly store: JournalStore;
-  readonly catalogue: RecordingCatalogue;
-  readonly ffmpeg: Ffmpeg;
-  /** Folder of the sealed recordings. */
-  readonly recordingsDir: string;
-  readonly clock: MediaClock;
+export interface SealingLimits {
   readonly concurrentSeals: number;
-  readonly log: Logger;
+  /** How long a recording stays in its journal for a publisher that was lost. */
+  readonly provisionalKeepMs: number;
+  /** So many of one stream wait for their publisher; the oldest beyond that is merged before its time. */
+  readonly maxOpenRecordingsPerStream: number;
+  /** Before the first further attempt after a failure; each later one waits twice as long, up to the second limit. */
+  readonly sealRetryMs: number;
+  readonly maxSealRetryMs: number;
+  /** How long those who are reading from a journal when it goes may take. */
+  readonly readerGraceMs: number;
 }
+
+export interface SealingOptions extends SealOptions {
+  readonly catalogue: RecordingCatalogue;
+  readonly recordings: OpenRecordings;
+  readonly clock: MediaClock;
+  readonly limits: SealingLimits;
+  readonly counts: MediaCounts;
+  readonly log: Logger;
+  /** The files of a recording are there, and its journal is not needed any more. */
+  readonly onSealed: (recordingId: Id) => void;
+}
+
+type Phase =
+  /** Its end is being written into the database. */
+  | { readonly kind: 'noting' }
+  /** For its publisher, or for another attempt. */
+  | { readonly kind: 'waiting'; readonly cancel: () => void }
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'sealing'; readonly abort: AbortController }
+  /** Somebody else has it now. */
+  | { readonly kind: 'withdrawn' };
+
+interface Entry {
+  readonly recording: OpenRecording;
+  readonly ending: Ending;
+  phase: Phase;
+  failures: number;
+  work: Promise<void>;
+}
+
+const WITHDRAWN = new CodedError('UNAVAILABLE', 'The recording is needed elsewhere.');
 
 export class SealingQueue {
   readonly #options: SealingOptions;
-  readonly #abort = new AbortController();
+  readonly #entries = new Map<Id, Entry>();
+  readonly #ready = new FairQueue<Entry>();
+  readonly #running = new Set<Entry>();
+  /** Recordings that were sealed and are still being read from their journals, and what ends the wait for that. */
+  readonly #leaving = new Map<OpenRecording, () => void>();
   #isClosing = false;
-  readonly #waiting: Id[] = [];
-  readonly #running = new Map<Id, Promise<void>>();
-  readonly #marking = new Set<Promise<void>>();
 
   constructor(options: SealingOptions) {
     this.#options = options;
   }
 
-  /** Takes a recording whose journal is complete and closed. `chunkCount` is null when it is not known. */
-  take(recordingId: Id, chunkCount: number | null): void {
-    const marked = this.#markAndEnqueue(recordingId, chunkCount).finally(() => this.#marking.delete(marked));
-    this.#marking.add(marked);
+  get runningCount(): number {
+    return this.#running.size;
   }
 
-  /** Resolves when nothing is being sealed or waits for it. */
+  /** Those whose turn has not come; without those that wait for a publisher or for another attempt. */
+  get waitingCount(): number {
+    return this.#ready.size;
+  }
+
+  /** Takes over a recording whose journal has its end. */
+  take(recording: OpenRecording): void {
+    const { ending } = recording;
+    if (ending === null) throw new Error('A recording that has not ended cannot be sealed.');
+    this.#options.recordings.add(recording);
+    const entry: Entry = {
+      recording,
+      ending,
+      phase: { kind: 'noting' },
+      failures: 0,
+      work: Promise.resolve(),
+    };
+    this.#entries.set(recording.identity.recordingId, entry);
+    entry.work = this.#note(entry);
+  }
+
+  /**
+   * Lets go of a recording, in whatever it is doing, for a publisher that has come back or for who deletes it. Resolves
+   * with what puts it back; null, when it was not here, or its files were made before it could be stopped.
+   */
+  async withdraw(recordingId: Id): Promise<(() => void) | null> {
+    const entry = this.#entries.get(recordingId);
+    if (entry === undefined) return null;
+    this.#stop(entry);
+    await entry.work;
+    if (this.#entries.get(recordingId) !== entry) return null;
+    this.#entries.delete(recordingId);
+    return () => {
+      if (!this.#isClosing) this.take(entry.recording);
+    };
+  }
+
+  /** Nothing more can come from the device: seals for good what waits for it. */
+  async complete(deviceId: Id, atMs: number): Promise<void> {
+    const waiting = [...this.#entries.values()].filter(
+      ({ recording, ending }) =>
+        recording.identity.deviceId === deviceId && ending.reason === 'publisher-lost',
+    );
+    for (const { recording } of waiting) await this.#completeOne(recording, atMs);
+  }
+
+  /** Resolves when nothing is being sealed or waits for its turn. */
   async whenIdle(): Promise<void> {
-    while (this.#running.size + this.#marking.size > 0) {
-      await Promise.all([...this.#running.values(), ...this.#marking]);
+    for (;;) {
+      const working = [...this.#entries.values()].filter(
+        ({ phase: { kind } }) => kind === 'noting' || kind === 'sealing',
+      );
+      // One that is ready waits for one that is being sealed.
+      if (working.length === 0) return;
+      await Promise.race(working.map(({ work }) => work));
     }
   }
 
   /** Lets running seals end within `graceMs`, then cuts them off; they run again at the next start. Idempotent. */
   async close(graceMs: number): Promise<void> {
     this.#isClosing = true;
-    this.#waiting.length = 0;
-    const cancel = this.#options.clock.schedule(() => this.#abort.abort(), graceMs);
-    await this.whenIdle();
+    this.#ready.clear();
+    const entries = [...this.#entries.values()];
+    for (const entry of entries)
+      if (entry.phase.kind === 'waiting' || entry.phase.kind === 'ready') this.#stop(entry);
+    const cancel = this.#options.clock.schedule(() => entries.forEach((entry) => this.#stop(entry)), graceMs);
+    await Promise.all(entries.map(({ work }) => work));
     cancel();
-    this.#abort.abort();
+    const open = [...this.#leaving.keys(), ...entries.map(({ recording }) => recording)];
+    for (const stopWaiting of this.#leaving.values()) stopWaiting();
+    this.#leaving.clear();
+    await Promise.all(open.map((recording) => recording.close()));
+    this.#entries.clear();
   }
 
-  async #markAndEnqueue(recordingId: Id, chunkCount: number | null): Promise<void> {
-    const { catalogue, log } = this.#options;
+  /** One that fails, or that somebody else is changing, keeps the others from nothing. */
+  async #completeOne({ identity: { recordingId } }: OpenRecording, atMs: number): Promise<void> {
+    const { recordings, log } = this.#options;
     try {
-      await catalogue.markSealing(recordingId, chunkCount);
-      if (this.#isClosing || this.#waiting.includes(recordingId)) return;
-      this.#waiting.push(recordingId);
-      this.#startNext();
+      const release = recordings.claim(recordingId);
+      try {
+        const putBack = await this.withdraw(recordingId);
+        if (putBack === null) return;
+        const recording = recordings.get(recordingId);
+        await recording?.end({ reason: 'device-revoked', atMs, publisherAtMs: null }).finally(putBack);
+      } finally {
+        release();
+      }
     } catch (error) {
-      log.error({ recordingId, err: error }, 'cannot begin to seal a recording');
+      log.error({ recordingId, err: error }, 'cannot end a recording of a revoked device for good');
     }
+  }
+
+  #stop(entry: Entry): void {
+    const { phase, recording } = entry;
+    entry.phase = { kind: 'withdrawn' };
+    if (phase.kind === 'waiting') phase.cancel();
+    if (phase.kind === 'ready') this.#ready.remove(recording.identity.companyId, entry);
+    if (phase.kind === 'sealing') phase.abort.abort(WITHDRAWN);
+  }
+
+  async #note(entry: Entry): Promise<void> {
+    const { catalogue, log } = this.#options;
+    const { recording, ending } = entry;
+    const { recordingId } = recording.identity;
+    try {
+      if (recording.snapshotCount === 0) return await this.#discard(entry);
+      await catalogue.markEnded(recordingId, ending.reason, summarize(recording));
+    } catch (error) {
+      // The journal has it, and the next attempt at sealing notes it again.
+      log.error({ recordingId, err: error }, 'cannot note that a recording ended');
+    }
+    if (entry.phase.kind === 'noting') this.#schedule(entry);
+  }
+
+  #schedule(entry: Entry): void {
+    const { clock, limits } = this.#options;
+    if (this.#isClosing) return this.#stop(entry);
+    if (entry.ending.reason !== 'publisher-lost') return this.#enqueue(entry);
+    const waitedMs = clock.nowMs() - entry.ending.atMs;
+    const leftMs = Math.min(limits.provisionalKeepMs, limits.provisionalKeepMs - waitedMs);
+    this.#waitAndEnqueue(entry, Math.max(0, leftMs));
+    this.#hastenSurplus(entry.recording.identity.streamId);
+  }
+
+  /** However often a publisher is lost, its stream keeps only so many journals open. */
+  #hastenSurplus(streamId: Id): void {
+    const waiting = [...this.#entries.values()].filter(
+      ({ recording, phase }) => recording.identity.streamId === streamId && phase.kind === 'waiting',
+    );
+    if (waiting.length <= this.#options.limits.maxOpenRecordingsPerStream) return;
+    const [oldest] = waiting.toSorted((a, b) => a.ending.atMs - b.ending.atMs);
+    if (oldest?.phase.kind !== 'waiting') return;
+    oldest.phase.cancel();
+    this.#enqueue(oldest);
+  }
+
+  #waitAndEnqueue(entry: Entry, delayMs: number): void {
+    const cancel = this.#options.clock.schedule(() => this.#enqueue(entry), delayMs);
+    entry.phase = { kind: 'waiting', cancel };
+  }
+
+  #enqueue(entry: Entry): void {
+    entry.phase = { kind: 'ready' };
+    this.#ready.push(entry.recording.identity.companyId, entry);
+    this.#startNext();
   }
 
   #startNext(): void {
-    while (this.#running.size < this.#options.concurrentSeals) {
-      const index = this.#waiting.findIndex((recordingId) => !this.#running.has(recordingId));
-      const [recordingId] = index === -1 ? [] : this.#waiting.splice(index, 1);
-      if (recordingId === undefined) return;
-      const run = this.#sealOrFail(recordingId).finally(() => {
-        this.#running.delete(recordingId);
+    while (this.#running.size < this.#options.limits.concurrentSeals) {
+      const entry = this.#ready.shift();
+      if (entry === undefined) return;
+      const abort = new AbortController();
+      entry.phase = { kind: 'sealing', abort };
+      this.#running.add(entry);
+      entry.work = this.#sealOrRetry(entry, abort.signal).finally(() => {
+        this.#running.delete(entry);
         this.#startNext();
       });
-      this.#running.set(recordingId, run);
     }
   }
 
-  async #sealOrFail(recordingId: Id): Promise<void> {
-    const { log, catalogue } = this.#options;
+  async #sealOrRetry(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { log, catalogue, limits, counts } = this.#options;
+    const { recordingId } = entry.recording.identity;
     try {
-      await this.#seal(recordingId);
+      await this.#seal(entry, signal);
     } catch (error) {
-      // Cut off by a shutdown: the state stays `sealing`, and the next start goes on.
-      if (this.#abort.signal.aborted) return;
+      if (signal.aborted) return;
+      counts.seals.failed += 1;
       const coded = toCodedError(error);
-      const stderrTail = error instanceof FfmpegError ? error.stderrTail : undefined;
-      log.error({ recordingId, err: error, stderrTail }, 'cannot seal a recording');
-      await catalogue.markFailed(recordingId, coded).catch((cause: unknown) => {
-        log.error({ recordingId, err: cause }, 'cannot note that a recording failed');
+      log.error({ recordingId, err: error }, 'cannot seal a recording');
+      const isHopeless = error instanceof JournalDamagedError || coded.code === 'RECORDING_EMPTY';
+      const noted = isHopeless
+        ? catalogue.markFailed(recordingId, coded)
+        : catalogue.noteFailure(recordingId, coded);
+      await noted.catch((cause: unknown) => {
+        log.error({ recordingId, err: cause }, 'cannot note that a recording could not be sealed');
       });
+      if (isHopeless) return await this.#giveUp(entry);
+      if (signal.aborted || this.#isClosing) return;
+      const delayMs = Math.min(limits.maxSealRetryMs, limits.sealRetryMs * 2 ** entry.failures);
+      entry.failures += 1;
+      this.#waitAndEnqueue(entry, delayMs);
     }
   }
 
-  async #seal(recordingId: Id): Promise<void> {
-    const { store, catalogue } = this.#options;
-    const row = await catalogue.find(recordingId);
-    if (row === null)
-      throw new CodedError('INTERNAL', `The recording ${recordingId} is not in the database.`);
-    const reader = await store.read(recordingId);
-    if (reader === null) throw new CodedError('STORAGE_FAILED', 'The journal of the recording is missing.');
-    try {
-      await this.#sealFrom(reader, row);
-    } finally {
-      await reader.close();
-    }
-  }
-
-  async #sealFrom(reader: JournalReader, row: RecordingRow): Promise<void> {
-    const { store, catalogue, log } = this.#options;
-    const recordingId = row.recording_id;
+  async #seal(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { catalogue, clock, log, store, recordings, counts, onSealed } = this.#options;
+    const { recording, ending } = entry;
+    const { recordingId } = recording.identity;
     const startedMs = performance.now();
-    const plan = await planSeal(reader);
-    if (row.chunk_count !== null && plan.chunkCount < row.chunk_count) {
-      throw new CodedError(
-        'STORAGE_FAILED',
-        `The journal has ${plan.chunkCount} of the ${row.chunk_count} chunks of the recording.`,
-      );
-    }
-    if (plan.chunkCount === 0) {
-      await catalogue.remove(recordingId);
-      await store.remove(recordingId);
-      log.info({ recordingId }, 'removed a recording that never began');
-      return;
-    }
-    if (plan.epochs.length === 0) {
-      throw new CodedError('RECORDING_EMPTY', 'No picture arrived before the recording ended.');
-    }
-    const { mediaBytes, durationMs, mediaPath, thumbnailPath } = await this.#makeFiles(reader, { row, plan });
-    const { chunkCount, journalBytes } = plan;
-    const facts = {
-      mediaPath,
-      mediaBytes,
-      thumbnailPath,
-      durationMs,
-      startedAtMs: startOf(plan),
-      endedAtMs: endOf(plan),
-      chunkCount,
-      journalBytes,
-    };
-    await catalogue.markSealed(recordingId, facts, this.#options.clock.nowMs());
-    await store.remove(recordingId);
-    const tookMs = Math.round(performance.now() - startedMs);
-    log.info({ recordingId, durationMs, mediaBytes, tookMs }, 'sealed a recording');
-  }
-
-  async #makeFiles(reader: JournalReader, { row, plan }: { row: RecordingRow; plan: SealPlan }) {
-    const { ffmpeg, recordingsDir } = this.#options;
-    const { signal } = this.#abort;
-    const paths = recordingPaths({
-      companyId: row.company_id,
-      deviceId: row.device_id,
-      recordingId: row.recording_id,
-      startedAtMs: row.started_at_ms,
+    const summary = summarize(recording);
+    const nowMs = clock.nowMs();
+    const facts = await sealRecording(recording, { ...this.#options, ending, summary, nowMs, signal });
+    signal.throwIfAborted();
+    await catalogue.markMerged(recordingId, { summary, facts, nowMs });
+    counts.seals.sealed += 1;
+    counts.sealSeconds.observe(secondsSince(startedMs));
+    // From here on the files are the recording, whatever happens.
+    recordings.remove(recording);
+    this.#release(recording);
+    await store.remove(recordingId).catch((error: unknown) => {
+      log.error({ recordingId, err: error }, 'a journal that is not needed any more cannot be removed');
     });
-    const folder = join(recordingsDir, paths.folder);
-    const temporaryPath = join(folder, paths.temporaryPrefix);
-    const mediaPath = join(recordingsDir, paths.media);
-    await makeDurableFolder(recordingsDir, folder);
-    // Also what an earlier attempt left when the relay died in the middle of it.
-    await removeByPrefix(folder, paths.temporaryPrefix);
-    try {
-      const merged = await mergeEpochs({ ffmpeg, reader, epochs: plan.epochs, temporaryPath, signal });
-      await publishFile(merged.path, mediaPath);
-      const { size: mediaBytes } = await stat(mediaPath);
-      const { durationMs } = merged;
-      const thumbnailPath = await this.#tryThumbnail(row, {
-        mediaPath,
-        durationMs,
-        temporaryPath: `${temporaryPath}.jpg`,
-        path: join(recordingsDir, paths.thumbnail),
-      });
-      return {
-        mediaPath: paths.media,
-        mediaBytes,
-        durationMs,
-        thumbnailPath: thumbnailPath ? paths.thumbnail : null,
-      };
-    } finally {
-      await removeByPrefix(folder, paths.temporaryPrefix);
-    }
+    this.#entries.delete(recordingId);
+    const tookMs = Math.round(performance.now() - startedMs);
+    const mediaBytes = facts.parts.reduce((sum, part) => sum + part.mediaBytes, 0);
+    log.info({ recordingId, durationMs: summary.durationMs, mediaBytes, tookMs }, 'sealed a recording');
+    onSealed(recordingId);
   }
 
-  /** Whether there is a thumbnail now. A failure is logged and changes nothing else. */
-  async #tryThumbnail(
-    row: RecordingRow,
-    picture: { mediaPath: string; durationMs: number; temporaryPath: string; path: string },
-  ): Promise<boolean> {
-    try {
-      await makeThumbnail(this.#options.ffmpeg, picture, this.#abort.signal);
-      return true;
-    } catch (error) {
-      // Cut off by a shutdown: the next start does all of it again.
-      this.#abort.signal.throwIfAborted();
-      const stderrTail = error instanceof FfmpegError ? error.stderrTail : undefined;
-      this.#options.log.warn(
-        { recordingId: row.recording_id, err: error, stderrTail },
-        'a recording has no thumbnail',
-      );
-      return false;
-    }
+  /** Closes it when the last reader has gone, or does not go. */
+  #release(recording: OpenRecording): void {
+    const { clock, limits, log } = this.#options;
+    const close = (): void => {
+      this.#leaving.get(recording)?.();
+      if (!this.#leaving.delete(recording)) return;
+      recording.close().catch((error: unknown) => log.error({ err: error }, 'cannot close a journal'));
+    };
+    this.#leaving.set(recording, clock.schedule(close, limits.readerGraceMs));
+    void recording.whenFree().then(close);
   }
-}
 
-/** Publisher's wall clock at timestamp zero of the first epoch. */
-function startOf({ epochs: [first] }: SealPlan): number {
-  return first === undefined ? 0 : Math.round(first.start.startedAtUs / 1000);
-}
+  /** Nothing was ever said in it. */
+  async #discard(entry: Entry): Promise<void> {
+    const { catalogue, store, log } = this.#options;
+    const { recordingId } = entry.recording.identity;
+    await catalogue.remove(recordingId);
+    await store.remove(recordingId);
+    await this.#giveUp(entry);
+    log.info({ recordingId }, 'removed a recording that never began');
+  }
 
-/** Publisher's wall clock at the last picture. */
-function endOf({ epochs }: SealPlan): number {
-  const last = epochs.at(-1);
-  return last === undefined ? 0 : Math.round(last.start.startedAtUs / 1000 + last.lastPictureMs);
+  async #giveUp(entry: Entry): Promise<void> {
+    const { recording } = entry;
+    this.#options.recordings.remove(recording);
+    await recording.close();
+    this.#entries.delete(recording.identity.recordingId);
+  }
 }

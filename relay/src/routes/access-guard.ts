@@ -15,12 +15,13 @@ import type { Devices } from '../identity/devices.ts';
 import type { Session, Sessions } from '../identity/sessions.ts';
 import type { Tickets } from '../identity/tickets.ts';
 import type { Tokens } from '../identity/tokens.ts';
+import { requireMetricsAccess, type MetricsAccess } from './metrics-access.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 
 export const SESSION_COOKIE = 'proofcast_session';
 
 /** Who a handler may rely on having been called by. */
-export type CallerOf<A extends RouteAccess> = A extends 'public'
+export type CallerOf<A extends RouteAccess> = A extends 'public' | 'metrics'
   ? null
   : A extends 'device-token'
     ? DevicePrincipal
@@ -36,6 +37,7 @@ export interface AccessGuardOptions {
   readonly devices: Devices;
   readonly assertions: DeviceAssertions;
   readonly assertionsByAddress: RateLimiter;
+  readonly metrics: MetricsAccess;
 }
 
 export class AccessGuard {
@@ -58,10 +60,14 @@ export class AccessGuard {
         return this.#requireDeviceToken(request);
       case 'device-assertion':
         return this.#requireAssertion(request);
+      case 'metrics':
+        await requireMetricsAccess(request, this.#options.metrics);
+        return null;
       case 'live:watch':
       case 'recordings:read':
       case 'devices:manage':
       case 'users:manage':
+      case 'retention:manage':
         return permit(await this.#requireSession(request), access);
       default:
         throw new CodedError('FORBIDDEN', `Nobody may call a route with access ${String(access)}.`);

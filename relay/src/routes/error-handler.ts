@@ -2,8 +2,16 @@
 import { CodedError, toCodedError, type ErrorCode } from '@proofcast/shared';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 
+declare module 'fastify' {
+  interface FastifyReply {
+    /** What the request was refused with; null when it was not. */
+    refusalCode: ErrorCode | null;
+  }
+}
+
 export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const coded = translate(error);
+  reply.refusalCode = coded.code;
   if (coded.code === 'INTERNAL') request.log.error({ err: error }, 'request failed unforeseen');
   else if (coded.status >= 500) request.log.warn({ err: error, code: coded.code }, 'request failed');
   const retryAfterMs = coded.details?.['retryAfterMs'];

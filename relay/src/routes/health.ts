@@ -11,16 +11,17 @@ export function healthRoutes({
   tokens,
 }: {
   database: Database;
-  media: Pick<Media, 'isReady'>;
+  media: Pick<Media, 'isReady' | 'journalsToRead'>;
   tokens: Tokens;
 }): Pick<RouteHandlers, 'healthz' | 'readyz' | 'jwks'> {
   return {
     healthz: () => ({ status: 'ok' }),
     readyz: async ({ reply }) => {
       const reasons = [...media.isReady(), ...(await databaseReasons(database))];
-      if (reasons.length === 0) return { status: 'ready', reasons };
+      const { journalsToRead } = media;
+      if (reasons.length === 0) return { status: 'ready', reasons, journalsToRead };
       void reply.code(503);
-      return { status: 'unready', reasons };
+      return { status: 'unready', reasons, journalsToRead };
     },
     jwks: () => tokens.jwks,
   };

@@ -1,5 +1,7 @@
 import { basename, dirname } from 'node:path';
+import { routePath } from '@proofcast/shared';
 import type { FastifyReply } from 'fastify';
+import { sendBytes } from './byte-ranges.ts';
 import type { Media } from './media.ts';
 import type { RouteHandlers } from './route-table.ts';
 
@@ -7,16 +9,31 @@ import type { RouteHandlers } from './route-table.ts';
 export function recordingRoutes({
   media,
 }: {
-  media: Pick<Media, 'listRecordings' | 'getRecording' | 'recordingMediaPath' | 'thumbnailPath'>;
-}): Pick<RouteHandlers, 'recordings' | 'recording' | 'recordingMedia' | 'recordingThumbnail'> {
+  media: Pick<
+    Media,
+    'listRecordings' | 'getRecording' | 'openRecordingMedia' | 'openManifest' | 'thumbnailPath'
+  >;
+}): Pick<
+  RouteHandlers,
+  'recordings' | 'recording' | 'recordingMedia' | 'recordingManifest' | 'recordingThumbnail'
+> {
   return {
     recordings: async ({ caller, query }) => ({
       recordings: await media.listRecordings(caller.user.companyId, query),
     }),
     recording: ({ caller, params }) => media.getRecording(caller.user.companyId, params.recordingId),
-    recordingMedia: async ({ caller, params, reply }) => {
-      const { path } = await media.recordingMediaPath(caller.user.companyId, params.recordingId);
-      return sendFile(reply, path, 'video/webm');
+    recordingMedia: async ({ caller, params, query, request, reply }) => {
+      const { recordingId } = params;
+      const { part = 0, chunks = null } = query;
+      const { companyId } = caller.user;
+      const answer = await media.openRecordingMedia({ companyId, recordingId, part, chunkCount: chunks });
+      if (answer.kind === 'bytes') return sendBytes({ request, reply }, answer.bytes, 'video/webm');
+      const pinned = `${routePath('recordingMedia', { recordingId })}?chunks=${answer.chunkCount}&part=${part}`;
+      return reply.header('cache-control', 'no-store').redirect(pinned, 307);
+    },
+    recordingManifest: async ({ caller, params, request, reply }) => {
+      const bytes = await media.openManifest(caller.user.companyId, params.recordingId);
+      return sendBytes({ request, reply }, bytes, 'application/json');
     },
     recordingThumbnail: async ({ caller, params, reply }) => {
       const path = await media.thumbnailPath(caller.user.companyId, params.recordingId);

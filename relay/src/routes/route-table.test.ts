@@ -8,13 +8,18 @@ let test: TestRelay;
 let admin: TestClient;
 
 beforeAll(async () => {
-  test = await startTestRelay();
+  test = await startTestRelay({ env: { METRICS_TOKEN: 'a-token-of-the-monitoring' } });
   admin = await test.signInAdmin();
 });
 afterAll(() => test.close());
 
 const NAMES = Object.keys(RELAY_ROUTES) as RelayRouteName[];
-const PARAMS = { recordingId: `rec_${'0'.repeat(20)}`, deviceId: `dev_${'0'.repeat(20)}` };
+const PARAMS = {
+  recordingId: `rec_${'0'.repeat(20)}`,
+  streamId: `str_${'0'.repeat(20)}`,
+  deviceId: `dev_${'0'.repeat(20)}`,
+  kind: 'poster',
+};
 
 describe('access', () => {
   it.each(NAMES.filter((name) => RELAY_ROUTES[name].access !== 'public'))(

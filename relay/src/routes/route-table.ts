@@ -40,7 +40,7 @@ export interface RouteCall<N extends RelayRouteName> {
 
 /** JSON routes return their answer; those that answer with bytes return the reply that sends them. */
 export type RouteHandler<N extends RelayRouteName> = RelayRoutes[N]['kind'] extends 'websocket'
-  ? (socket: WebSocket, caller: RouteCall<N>['caller']) => void
+  ? (socket: WebSocket, caller: RouteCall<N>['caller'], request: FastifyRequest) => void
   : RelayRoutes[N]['kind'] extends 'bytes'
     ? (call: RouteCall<N>) => Promise<FastifyReply>
     : (call: RouteCall<N>) => Promise<RouteResponse<N>> | RouteResponse<N>;
@@ -51,7 +51,7 @@ export type RouteHandlers = { readonly [N in RelayRouteName]: RouteHandler<N> };
 /** A route and its handler once the types of the table have done their work. */
 interface Route {
   readonly name: string;
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly access: RouteAccess;
   readonly kind: 'json' | 'bytes' | 'websocket';
@@ -69,7 +69,7 @@ interface AnyCall {
   readonly reply: FastifyReply;
 }
 type CallHandler = (call: AnyCall) => unknown;
-type SocketHandler = (socket: WebSocket, caller: Caller) => void;
+type SocketHandler = (socket: WebSocket, caller: Caller, request: FastifyRequest) => void;
 
 export function registerRoutes(app: FastifyInstance, guard: AccessGuard, handlers: RouteHandlers): void {
   for (const name of Object.keys(RELAY_ROUTES) as RelayRouteName[]) {
@@ -114,7 +114,7 @@ function registerRoute(
     app.route({
       ...shape,
       handler: () => refusePlainHttp(route.path),
-      wsHandler: (socket, request) => (handler as SocketHandler)(socket, callerOf(request)),
+      wsHandler: (socket, request) => (handler as SocketHandler)(socket, callerOf(request), request),
     });
   } else {
     app.route({

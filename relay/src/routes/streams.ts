@@ -1,5 +1,6 @@
 import { toCodedError } from '@proofcast/shared';
-import type { Sessions } from '../identity/sessions.ts';
+import { LIVE_HEADERS } from '../http-carrier.ts';
+import type { Session, Sessions } from '../identity/sessions.ts';
 import type { Tickets } from '../identity/tickets.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { Media } from './media.ts';
@@ -19,10 +20,20 @@ export function streamRoutes({
   sessions: Sessions;
   tickets: Tickets;
   tokens: Tokens;
-  media: Pick<Media, 'listStreams' | 'acceptViewer'>;
+  media: Pick<Media, 'listStreams' | 'acceptViewer' | 'watchByHttp' | 'checkWatchable' | 'still'>;
   sockets: SessionSockets;
   sfu: SfuAddress;
-}): Pick<RouteHandlers, 'streams' | 'createSfuToken' | 'createViewTicket' | 'view'> {
+}): Pick<
+  RouteHandlers,
+  'streams' | 'createSfuToken' | 'createViewTicket' | 'view' | 'streamLive' | 'streamStill'
+> {
+  /** A session that ended while its connection was being opened was not there to be closed. */
+  const checkAgain = ({ sessionHash }: Session): void => {
+    sessions.find(sessionHash).catch((error: unknown) => {
+      sockets.closeAll(sessionHash, toCodedError(error));
+    });
+  };
+
   return {
     streams: async ({ caller }) => ({ streams: await media.listStreams(caller.user.companyId) }),
 
@@ -33,13 +44,40 @@ export function streamRoutes({
 
     createViewTicket: ({ caller }) => tickets.issue(caller.sessionHash),
 
-    view: (socket, session) => {
+    view: (socket, session, request) => {
       sockets.add(session, socket);
-      media.acceptViewer(socket, session.user);
-      // A session that ended while its socket was being opened was not there to be closed.
-      sessions.find(session.sessionHash).catch((error: unknown) => {
-        sockets.closeAll(session.sessionHash, toCodedError(error));
-      });
+      media.acceptViewer(socket, session.user, request.raw.socket);
+      checkAgain(session);
+    },
+
+    streamLive: async ({
+      caller,
+      params: { streamId },
+      query: { fromUs, untilUs = null },
+      request,
+      reply,
+    }) => {
+      const { user } = caller;
+      if (request.method === 'HEAD') {
+        await media.checkWatchable(user.companyId, streamId);
+        return reply.headers(LIVE_HEADERS).send();
+      }
+      const rewind = fromUs === undefined ? null : { fromUs, untilUs };
+      const { raw: response } = reply;
+      const link = await media.watchByHttp({ response, headers: reply.getHeaders(), user, streamId, rewind });
+      reply.hijack();
+      sockets.addResponse(caller, response, link);
+      checkAgain(caller);
+      return reply;
+    },
+
+    streamStill: async ({ caller, params, reply }) => {
+      const { captureTimeUs, payload } = await media.still(caller.user.companyId, params.streamId);
+      return reply
+        .type('image/jpeg')
+        .header('cache-control', 'no-store')
+        .header('x-capture-time-us', captureTimeUs)
+        .send(payload);
     },
   };
 }

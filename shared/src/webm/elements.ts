@@ -2,7 +2,9 @@
 // section 5, with their length marker.
 
 export const EBML = 0x1a45dfa3;
+export const EBML_VERSION = 0x4286;
 export const DOC_TYPE = 0x4282;
+export const DOC_TYPE_VERSION = 0x4287;
 export const DOC_TYPE_READ_VERSION = 0x4285;
 export const EBML_READ_VERSION = 0x42f7;
 export const EBML_MAX_ID_LENGTH = 0x42f2;
@@ -20,6 +22,19 @@ export const TAGS = 0x1254c367;
 
 export const TIMESTAMP_SCALE = 0x2ad7b1;
 export const DURATION = 0x4489;
+export const DATE_UTC = 0x4461;
+export const MUXING_APP = 0x4d80;
+export const WRITING_APP = 0x5741;
+
+export const SEEK = 0x4dbb;
+export const SEEK_ID = 0x53ab;
+export const SEEK_POSITION = 0x53ac;
+
+export const CUE_POINT = 0xbb;
+export const CUE_TIME = 0xb3;
+export const CUE_TRACK_POSITIONS = 0xb7;
+export const CUE_TRACK = 0xf7;
+export const CUE_CLUSTER_POSITION = 0xf1;
 
 export const TRACK_ENTRY = 0xae;
 export const TRACK_NUMBER = 0xd7;

@@ -22,6 +22,7 @@ import {
   TRACK_TYPE,
   VIDEO,
 } from './elements.ts';
+import { copyBytes } from '../copy-bytes.ts';
 import { invalid, readElements, readFloat, readString, readUnsigned, unsupported } from './ebml.ts';
 
 /** RFC 9559, section 5.1.2.9: ticks are milliseconds unless Info says otherwise. */
@@ -109,7 +110,7 @@ function readTrackEntry(entry: Uint8Array, offset: number): WebmTrack {
     if (id === TRACK_TYPE) type = readUnsigned(data, 'TrackType');
     if (id === CODEC_ID) base.codecId = readString(data, 'CodecID');
     // A copy, so that the whole of Tracks does not live as long as this part of it.
-    if (id === CODEC_PRIVATE) base.codecPrivate = data.slice();
+    if (id === CODEC_PRIVATE) base.codecPrivate = copyBytes(data);
     if (id === CONTENT_ENCODINGS) throw unsupported('A track is compressed or encrypted.', { offset });
     if (id === VIDEO) Object.assign(video, readVideo(data, offset));
     if (id === AUDIO) Object.assign(audio, readAudio(data, offset));
