@@ -5,6 +5,7 @@
  */
 import {
   DeviceId,
+  MAX_STILL_BYTES,
   RECORDING_EVENTS,
   RecordingId,
   Refusal,
@@ -20,17 +21,28 @@ export const APP_ORIGIN = 'app://proofcast';
 /** Slices are about 1 MB; one this large means that the recorder ran for minutes without handing anything over. */
 export const MAX_SLICE_BYTES = 64 * 1024 * 1024;
 
+/** As long as a recording can tell; titles of windows may be longer. */
+export const MAX_SOURCE_NAME_LENGTH = 200;
+
 const Nothing = Type.Object({}, { additionalProperties: false });
 const Count = Type.Integer({ minimum: 0 });
 const TimeMs = Type.Integer({ minimum: 0 });
 const SourceId = Type.String({ minLength: 1, maxLength: 200 });
-const Bytes = Type.Unsafe<Uint8Array>(
-  Type.Refine(
-    Type.Unknown(),
-    (value) => value instanceof Uint8Array && value.length > 0 && value.length <= MAX_SLICE_BYTES,
-    () => `must be a Uint8Array of 1 to ${MAX_SLICE_BYTES} bytes`,
-  ),
-);
+const bytesUpTo = (limitBytes: number) =>
+  Type.Unsafe<Uint8Array>(
+    Type.Refine(
+      Type.Unknown(),
+      (value) => value instanceof Uint8Array && value.length > 0 && value.length <= limitBytes,
+      () => `must be a Uint8Array of 1 to ${limitBytes} bytes`,
+    ),
+  );
+
+/** What is shared: the id for the system, the name for people and for the recording. */
+export const SharedSource = Type.Object({
+  sourceId: SourceId,
+  name: Type.String({ maxLength: MAX_SOURCE_NAME_LENGTH }),
+});
+export type SharedSource = Static<typeof SharedSource>;
 
 /** A screen or window that can be captured. */
 export const ScreenSource = Type.Object({
@@ -67,8 +79,6 @@ const progress = {
 /** The recording path: from this disk to the relay's. */
 export const RecordingPath = Type.Union([
   Type.Object({ kind: Type.Literal('idle') }),
-  /** An earlier recording is being uploaded first. */
-  Type.Object({ kind: Type.Literal('waiting'), ...progress }),
   Type.Object({ kind: Type.Literal('connecting'), ...progress }),
   Type.Object({ kind: Type.Literal('uploading'), ...progress }),
   Type.Object({ kind: Type.Literal('reconnecting'), ...progress, sinceMs: TimeMs, reason: Refusal }),
@@ -79,20 +89,72 @@ export const RecordingPath = Type.Union([
 ]);
 export type RecordingPath = Static<typeof RecordingPath>;
 
+/** How far an earlier recording is on its way from this disk to the relay's. */
+export const UploadItem = Type.Object({
+  recordingId: RecordingId,
+  sourceName: Type.String(),
+  startedAtMs: TimeMs,
+  /** What only this disk has. */
+  backlogBytes: Count,
+  state: Type.Union([
+    Type.Object({ kind: Type.Literal('pending') }),
+    Type.Object({ kind: Type.Literal('uploading'), percent: Type.Integer({ minimum: 0, maximum: 100 }) }),
+    /** All of it is at the relay, which puts it in order. */
+    Type.Object({ kind: Type.Literal('processing') }),
+    Type.Object({ kind: Type.Literal('done') }),
+    /** Not connected; it goes on trying. */
+    Type.Object({ kind: Type.Literal('waiting'), reason: Refusal }),
+    /** All there is of it is at the relay; it can be resumed. */
+    Type.Object({ kind: Type.Literal('interrupted') }),
+    /** The relay will never take it; it can be discarded. */
+    Type.Object({ kind: Type.Literal('refused'), reason: Refusal }),
+  ]),
+});
+export type UploadItem = Static<typeof UploadItem>;
+
+/** A share that the end of the app has interrupted. */
+export const Resumable = Type.Object({
+  recordingId: RecordingId,
+  source: SharedSource,
+  interruptedAtMs: TimeMs,
+  /** Then its recording is finished. */
+  untilMs: TimeMs,
+});
+export type Resumable = Static<typeof Resumable>;
+
+/** What the main process knows of the share, for a page that was loaded anew. */
+export const ShareState = Type.Union([
+  Type.Object({ kind: Type.Literal('idle') }),
+  Type.Object({ kind: Type.Literal('active') }),
+  /** The page that captured has died; this one goes on by itself. */
+  Type.Object({
+    kind: Type.Literal('interrupted'),
+    source: SharedSource,
+    startedAtMs: TimeMs,
+    sinceMs: TimeMs,
+  }),
+  /** The source was gone before; the person decides what comes next. */
+  Type.Object({ kind: Type.Literal('lost'), source: SharedSource, startedAtMs: TimeMs }),
+]);
+export type ShareState = Static<typeof ShareState>;
+
 export const DesktopState = Type.Object({
   enrolment: Enrolment,
   lastSourceId: Type.Union([SourceId, Type.Null()]),
+  share: ShareState,
   /** The running recording, or the last one. */
   recording: RecordingPath,
+  /** Since when capture yields nothing although it should; null while it does, and while nothing is captured. */
+  stalledSinceMs: Type.Union([TimeMs, Type.Null()]),
+  /** The spool, or its disk, has no room; recording goes on when there is some. */
+  isSpoolFull: Type.Boolean(),
   /** Viewers of the running recording through the relay. */
   relayViewerCount: Count,
-  /** Recordings of earlier runs that are still on this disk. */
-  leftovers: Type.Object({
-    count: Count,
-    bytes: Count,
-    /** Why the relay does not take one of them. */
-    refusal: Type.Union([Refusal, Type.Null()]),
-  }),
+  /** How often the relay wants a still picture; null when it wants none. */
+  stillsIntervalMs: Type.Union([Count, Type.Null()]),
+  resumable: Type.Union([Resumable, Type.Null()]),
+  /** Recordings but the running one, the oldest first: what is still on this disk, and what of it this run has uploaded. */
+  uploads: Type.Array(UploadItem),
 });
 export type DesktopState = Static<typeof DesktopState>;
 
@@ -107,6 +169,8 @@ export const SfuAccess = Type.Object({
 export type SfuAccess = Static<typeof SfuAccess>;
 
 export const IPC_REQUESTS = {
+  /** The first request of every page: what the page before it has left running is told in `share`. */
+  openPage: { params: Nothing, result: DesktopState },
   readState: { params: Nothing, result: DesktopState },
   /** Trades a one-time code for a device identity at the relay. */
   enrol: {
@@ -119,9 +183,31 @@ export const IPC_REQUESTS = {
   /** Forgets the enrolment, so that another one can be made. Refused while something is shared. */
   forgetEnrolment: { params: Nothing, result: Nothing },
   listSources: { params: Nothing, result: Type.Object({ sources: Type.Array(ScreenSource) }) },
-  /** Must precede `getDisplayMedia`, which then captures this source and cannot capture another one. */
-  beginSharing: { params: Type.Object({ sourceId: SourceId }), result: Nothing },
+  /**
+   * Must precede `getDisplayMedia`, which then captures this source and cannot capture another one. While something is
+   * shared, it changes the source.
+   */
+  beginSharing: {
+    params: Type.Object({
+      source: SharedSource,
+      /** The interrupted recording to go on with. */
+      resumes: Type.Optional(RecordingId),
+    }),
+    result: Nothing,
+  },
+  /**
+   * As `beginSharing` for the source that a page has captured which died. The page may then capture without a click,
+   * because the person has chosen the source before.
+   */
+  continueSharing: { params: Nothing, result: Type.Object({ source: SharedSource }) },
+  /** The person has stopped: a page that dies from now on is not continued by the next one. */
+  announceStop: { params: Nothing, result: Nothing },
+  /** Nothing is shared any more; its recording is finished. */
   endSharing: { params: Nothing, result: Nothing },
+  /** Finishes the recording that could be resumed. */
+  declineResumption: { params: Nothing, result: Nothing },
+  /** Deletes a recording that the relay refuses. */
+  discardRecording: { params: Type.Object({ recordingId: RecordingId }), result: Nothing },
   readSfuAccess: {
     params: Type.Object({
       /** The SFU refused the token of the last answer. */
@@ -129,20 +215,38 @@ export const IPC_REQUESTS = {
     }),
     result: SfuAccess,
   },
-  beginRecording: { params: Nothing, result: Type.Object({ recordingId: RecordingId }) },
+  /** The recording that the share feeds: the same one as long as the relay takes it. Refused while there is no room. */
+  openRecording: { params: Nothing, result: Type.Object({ recordingId: RecordingId }) },
   beginEpoch: {
     params: Type.Object({ recordingId: RecordingId, start: RECORDING_EVENTS['epoch-started'] }),
     result: Nothing,
   },
   /** Answers when the slice is on the disk. */
   appendSlice: {
-    params: Type.Object({ recordingId: RecordingId, captureTimeUs: Count, bytes: Bytes }),
+    params: Type.Object({
+      recordingId: RecordingId,
+      captureTimeUs: Count,
+      bytes: bytesUpTo(MAX_SLICE_BYTES),
+    }),
     result: Nothing,
   },
-  /** No slice follows. Answers when that is on the disk; uploading goes on. */
-  endRecording: {
-    params: Type.Object({ recordingId: RecordingId }),
-    result: Type.Object({ chunkCount: Count }),
+  /** No slice follows in this epoch. Answers when the reason is on the disk. */
+  endEpoch: {
+    params: Type.Object({
+      recordingId: RecordingId,
+      reason: Type.Union([
+        Type.Literal('stopped'),
+        Type.Literal('source-ended'),
+        Type.Literal('source-changed'),
+        Type.Literal('recorder-failed'),
+      ]),
+    }),
+    result: Nothing,
+  },
+  /** A JPEG of what is captured; it is sent when somebody wants it and chunks do not wait behind it. */
+  sendStill: {
+    params: Type.Object({ captureTimeUs: Count, bytes: bytesUpTo(MAX_STILL_BYTES) }),
+    result: Nothing,
   },
 } as const satisfies Record<string, { params: TSchema; result: TSchema }>;
 

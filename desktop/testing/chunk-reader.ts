@@ -5,6 +5,8 @@ import {
   decodeChunk,
   encodeChunkHead,
   encodeStartRecord,
+  parseMessage,
+  RECORDING_EVENTS,
   type Chunk,
   type RecordingStart,
 } from '@proofcast/shared';
@@ -38,5 +40,14 @@ export class ChunkReader {
   /** All media bytes, in order. */
   get media(): Uint8Array {
     return Buffer.concat(this.chunks.filter(({ kind }) => kind === 'media').map(({ payload }) => payload));
+  }
+
+  /** The kinds of all chunks, events by their type and, where they have one, their reason. */
+  get outline(): string[] {
+    return this.chunks.map(({ kind, payload }) => {
+      if (kind === 'media') return kind;
+      const event = parseMessage(RECORDING_EVENTS, Buffer.from(payload).toString());
+      return 'reason' in event.data ? `${event.type}: ${event.data.reason}` : event.type;
+    });
   }
 }

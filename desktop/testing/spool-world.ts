@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino, type Logger } from 'pino';
 import { ChunkSpool } from '../src/main/chunk-spool.ts';
-import type { SpooledStart } from '../src/main/recording-file.ts';
+import type { UploadLimits } from '../src/main/config.ts';
+import type { RecordedSource, SpooledStart } from '../src/main/recording-file.ts';
 import type { SpooledRecording } from '../src/main/spooled-recording.ts';
 
 export const KIB = 1024;
@@ -17,6 +18,8 @@ export const EPOCH: EpochStart = {
   heightPx: 720,
   hasAudio: false,
 };
+
+export const SOURCE: RecordedSource = { sourceId: 'screen:0:0', name: 'Entire screen' };
 
 /** A spool in a temporary folder, with small segments so that little data fills several. */
 export class SpoolWorld {
@@ -31,15 +34,15 @@ export class SpoolWorld {
     this.spool = spool;
   }
 
-  static async open(limitBytes = 1024 * KIB): Promise<SpoolWorld> {
-    const directory = await mkdtemp(join(tmpdir(), 'proofcast-spool-'));
-    const limits = { limitBytes, segmentBytes: 16 * KIB };
-    return new SpoolWorld(directory, await ChunkSpool.open(directory, limits, pino({ level: 'silent' })));
+  /** In a folder of its own, or in one that is there. */
+  static async open(limitBytes = 1024 * KIB, directory?: string): Promise<SpoolWorld> {
+    const folder = directory ?? (await mkdtemp(join(tmpdir(), 'proofcast-spool-')));
+    return new SpoolWorld(folder, await openSpool(folder, limitBytes));
   }
 
   /** A new recording with its first epoch begun. */
   async record(start: Partial<SpooledStart> = {}): Promise<SpooledRecording> {
-    const recording = await this.spool.create(newStart(start));
+    const recording = await this.spool.create(newStart(start), SOURCE);
     await recording.beginEpoch(EPOCH);
     return recording;
   }
@@ -51,7 +54,7 @@ export class SpoolWorld {
   /** What the next run of the app finds; nothing of the run before is closed, as after kill −9. */
   async reopen(limitBytes = 1024 * KIB): Promise<SpooledRecording[]> {
     this.#abandoned.push(this.spool);
-    this.spool = await ChunkSpool.open(this.directory, { limitBytes, segmentBytes: 16 * KIB }, this.log);
+    this.spool = await openSpool(this.directory, limitBytes);
     return this.spool.recordings;
   }
 
@@ -59,6 +62,11 @@ export class SpoolWorld {
     for (const spool of [...this.#abandoned, this.spool]) await spool.close();
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+function openSpool(directory: string, limitBytes: number): Promise<ChunkSpool> {
+  const limits = { limitBytes, segmentBytes: 16 * KIB, eventReserveBytes: 4 * KIB };
+  return ChunkSpool.open(directory, limits, { log: pino({ level: 'silent' }), onSpace: () => undefined });
 }
 
 export function newStart(start: Partial<SpooledStart> = {}): SpooledStart {
@@ -71,3 +79,17 @@ export function newStart(start: Partial<SpooledStart> = {}): SpooledStart {
     ...start,
   };
 }
+
+/** Limits of an upload in a test: what is not under test happens soon, or never. */
+export const UPLOAD_LIMITS: UploadLimits = {
+  reconnect: { initialDelayMs: 10, maxDelayMs: 50 },
+  connectTimeoutMs: 5_000,
+  maxInFlightBytes: 1024 * KIB,
+  pingIntervalMs: 5_000,
+  maxSilentPings: 3,
+  ackTimeoutMs: 5_000,
+  maxRefusalsOfOneChunk: 3,
+  statusIntervalMs: 60_000,
+  maxBytesBeforeStill: 64 * KIB,
+  maxDoneShown: 5,
+};

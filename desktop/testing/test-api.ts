@@ -2,13 +2,7 @@
  * The two HTTP routes of the relay that a device calls, on a real server: enrolment by a one-time code, and tokens for
  * an assertion that the enrolled key has signed.
  */
-import {
-  createId,
-  RELAY_ROUTES,
-  type CodedError,
-  type Ed25519PublicJwk,
-  type RouteBody,
-} from '@proofcast/shared';
+import { CodedError, createId, RELAY_ROUTES, type Ed25519PublicJwk, type RouteBody } from '@proofcast/shared';
 import { importJWK, jwtVerify, SignJWT } from 'jose';
 import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -19,6 +13,9 @@ export class TestApi extends EventEmitter<{ tokens: [count: number] }> {
   readonly streamId = createId('stream');
   readonly code = 'ABCD-EFGH';
   tokenLifeS = 900;
+  /** The clock of this relay minus that of the machine. */
+  clockOffsetMs = 0;
+  requestCount = 0;
   tokenCount = 0;
   /** Every request is answered with this. */
   refusal: CodedError | undefined;
@@ -36,7 +33,8 @@ export class TestApi extends EventEmitter<{ tokens: [count: number] }> {
     this.#port = (server.address() as AddressInfo).port;
     server.on('request', (request, response) => {
       this.#answer(request, response).catch((error: unknown) => {
-        response.writeHead(401).end(JSON.stringify({ code: 'UNAUTHENTICATED', message: String(error) }));
+        const coded = error instanceof CodedError ? error : new CodedError('UNAUTHENTICATED', String(error));
+        response.writeHead(coded.status).end(JSON.stringify(coded.toBody()));
       });
     });
   }
@@ -61,6 +59,7 @@ export class TestApi extends EventEmitter<{ tokens: [count: number] }> {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.requestCount += 1;
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body: unknown = JSON.parse(Buffer.concat(chunks).toString());
@@ -84,9 +83,14 @@ export class TestApi extends EventEmitter<{ tokens: [count: number] }> {
 
   async #createTokens({ assertion }: RouteBody<'createPublishTokens'>): Promise<object> {
     if (!this.publicKey) throw new Error('Nobody is enrolled.');
+    const relayTimeMs = Date.now() + this.clockOffsetMs;
     await jwtVerify(assertion, await importJWK(this.publicKey, 'EdDSA'), {
       issuer: this.deviceId,
       audience: 'proofcast-relay',
+      currentDate: new Date(relayTimeMs),
+      maxTokenAge: 60,
+    }).catch((cause: unknown) => {
+      throw new CodedError('TOKEN_EXPIRED', 'Its times are wrong.', { cause, details: { relayTimeMs } });
     });
     this.tokenCount += 1;
     this.emit('tokens', this.tokenCount);

@@ -5,15 +5,18 @@
  */
 import {
   CodedError,
+  decodeStill,
   encodeMessage,
   INGEST_FROM_PUBLISHER,
   INGEST_FROM_RELAY,
   INGEST_PATH,
+  isStillFrame,
   parseMessage,
   toCloseReason,
   type ErrorCode,
   type MessageFromPublisher,
   type MessageToPublisher,
+  type Still,
 } from '@proofcast/shared';
 import { EventEmitter, once } from 'node:events';
 import { createServer, type Server } from 'node:http';
@@ -34,10 +37,16 @@ export class TestRelay extends EventEmitter<{
   chunk: [sequence: number];
   stopped: [];
   closed: [];
+  status: [];
+  still: [];
 }> {
   /** Frames as they came, refused ones included. */
   readonly receivedSequences: number[] = [];
   helloCount = 0;
+  /** What each `hello` said, newest last. */
+  readonly hellos: Extract<MessageFromPublisher, { type: 'hello' }>['data'][] = [];
+  readonly statuses: Extract<MessageFromPublisher, { type: 'status' }>['data'][] = [];
+  readonly stills: Still[] = [];
   upgradeCount = 0;
   windowBytes = 1024 * 1024;
   /** Chunks are taken, and not acknowledged. */
@@ -54,6 +63,8 @@ export class TestRelay extends EventEmitter<{
   readonly #port: number;
   readonly #sockets = new WebSocketServer({ noServer: true });
   readonly #recordings = new Map<string, Kept>();
+  readonly #helloRefusals = new Map<string, CodedError>();
+  readonly #acknowledges = new Set<() => void>();
 
   private constructor(server: Server) {
     super();
@@ -93,6 +104,17 @@ export class TestRelay extends EventEmitter<{
     const reader = new ChunkReader(start);
     this.#recordings.set(start.recordingId, { reader, isSealed: false });
     return reader;
+  }
+
+  /** The next first messages for this recording are answered with `refusal`; null takes that back. */
+  refuseHello({ recordingId }: SpooledStart, refusal: CodedError | null): void {
+    if (refusal) this.#helloRefusals.set(recordingId, refusal);
+    else this.#helloRefusals.delete(recordingId);
+  }
+
+  /** Counts for every connection what it has got. */
+  acknowledgeAll(): void {
+    for (const acknowledge of this.#acknowledges) acknowledge();
   }
 
   seal(start: SpooledStart): void {
@@ -142,8 +164,12 @@ export class TestRelay extends EventEmitter<{
       const count = kept?.reader.chunks.length ?? 0;
       if (!this.isSilent) send({ type: 'ack', data: { received: count, durable: count } });
     };
+    this.#acknowledges.add(acknowledge);
     socket.on('error', () => undefined);
-    socket.on('close', () => this.emit('closed'));
+    socket.on('close', () => {
+      this.#acknowledges.delete(acknowledge);
+      this.emit('closed');
+    });
     socket.on('message', (data: Buffer, isBinary) => {
       if (!isBinary) {
         const message = parseMessage(INGEST_FROM_PUBLISHER, data.toString());
@@ -152,7 +178,17 @@ export class TestRelay extends EventEmitter<{
           if (kept) acknowledge();
           return;
         }
+        if (message.type === 'status') {
+          this.statuses.push(message.data);
+          this.emit('status');
+          return;
+        }
         return this.#onStop(message.data.chunkCount, kept, { socket, send, refuse });
+      }
+      if (isStillFrame(data)) {
+        this.stills.push(decodeStill(data));
+        this.emit('still');
+        return;
       }
       if (!kept) return refuse(new CodedError('MESSAGE_UNEXPECTED', 'Hello comes first.'));
       const sequence = Number(data.readBigUInt64BE(8));
@@ -175,11 +211,15 @@ export class TestRelay extends EventEmitter<{
     },
   ): Kept | undefined {
     this.helloCount += 1;
+    this.hellos.push(hello);
     const kept = this.#recordings.get(hello.recordingId);
     const sealed = new CodedError('RECORDING_SEALED', 'It has ended.', {
       details: { chunkCount: kept?.reader.chunks.length ?? null },
     });
-    const refusal = this.helloRefusal ?? (kept?.isSealed ? sealed : undefined);
+    const refusal =
+      this.helloRefusal ??
+      this.#helloRefusals.get(hello.recordingId) ??
+      (kept?.isSealed ? sealed : undefined);
     if (!kept || refusal) {
       const error = refusal ?? new CodedError('RECORDING_NOT_FOUND', 'It is somebody else’s.');
       peer.refuse(error);

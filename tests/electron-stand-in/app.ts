@@ -25,6 +25,7 @@ class StandInApp extends EventEmitter {
     listenToLauncher({
       quit: () => this.quit(),
       closeWindow: () => openWindows.values().next().value?.close(),
+      endCapture: () => openWindows.values().next().value?.webContents.endCapture(),
     });
   }
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Locator } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Recording } from '../../shared/src/index.ts';
+import { MAX_STILL_BYTES, type Recording } from '../../shared/src/index.ts';
 import { startService } from '../../scripts/service-process.ts';
 import { TestClient } from '../../relay/testing/test-client.ts';
 import { TestViewer } from '../../relay/testing/test-viewer.ts';
@@ -16,6 +16,9 @@ import { fillForm } from '../harness/form.ts';
 import { startServices, type Services } from '../harness/services.ts';
 import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
 import { launchDesktop, type DesktopApp } from './launch.ts';
+
+/** The longest delay between two attempts to connect, one attempt that comes to nothing, and another such delay. */
+const RECONNECT_TIMEOUT_MS = 60_000;
 
 const SCREENSHOTS = resolve(import.meta.dirname, '../../test-results/desktop');
 
@@ -43,7 +46,15 @@ const launch = () => launchDesktop({ display: screen.display, userDataDir: userD
 const byTestId = (id: string): Locator => app.page.getByTestId(id);
 const field = (id: string): Locator => byTestId(id).locator('input');
 const path = (which: 'live' | 'recording', state: string): Promise<void> =>
-  app.page.locator(`[data-testid="${which}-path"][data-state="${state}"]`).waitFor();
+  app.page
+    .locator(`[data-testid="${which}-path"][data-state="${state}"]`)
+    .waitFor({ timeout: RECONNECT_TIMEOUT_MS });
+
+/** The recordings on the disk of the device. */
+const spooled = async (): Promise<string[]> =>
+  (await readdir(join(userDataDir(), 'spool'))).filter((name) => name.startsWith('rec_'));
+const uploads = (state: string): Locator =>
+  app.page.locator(`[data-testid="upload"][data-state="${state}"]`).first();
 
 async function enrol(): Promise<void> {
   const { code } = await admin.call('createEnrolmentCode', { body: { deviceName: 'Reception desk' } });
@@ -62,7 +73,7 @@ async function share(): Promise<void> {
 async function firstSliceIsDurable(): Promise<void> {
   await byTestId('recording-path')
     .getByText(/[1-9]\d* kB safe/)
-    .waitFor();
+    .waitFor({ timeout: RECONNECT_TIMEOUT_MS });
 }
 
 /** The SFU again on the port that the relay knows. */
@@ -160,7 +171,7 @@ describe('a new device', () => {
       sourceName: 'Entire screen',
       failure: null,
     });
-    expect(await readdir(join(userDataDir(), 'spool'))).toEqual([]);
+    expect(await spooled()).toEqual([]);
   });
 
   it('starts again with what was chosen last', async () => {
@@ -182,7 +193,7 @@ describe('a new device', () => {
     app.closeWindow();
     expect(await app.exited).toBe(0);
     await sealedRecording();
-    expect(await readdir(join(userDataDir(), 'spool'))).toEqual([]);
+    expect(await spooled()).toEqual([]);
   });
 });
 
@@ -213,7 +224,7 @@ describe('an enrolled device', () => {
     await path('recording', 'reconnecting');
     await path('live', 'live');
     await inspect('recording-reconnecting');
-    const before = (await readdir(join(userDataDir(), 'spool'))).length;
+    const before = (await spooled()).length;
     await services.restartRelay();
     await path('recording', 'uploading');
     await byTestId('stop-sharing').click();
@@ -222,34 +233,130 @@ describe('an enrolled device', () => {
     expect((await sealedRecording()).failure).toBeNull();
   });
 
-  it('that was killed while the relay was away uploads the rest after the next start', async () => {
+  it('[U3] that was killed while the relay was away resumes the same recording after the next start', async () => {
     await share();
     await firstSliceIsDurable();
     await services.relay.kill();
     await path('recording', 'reconnecting');
     await app.kill();
-    expect(await readdir(join(userDataDir(), 'spool'))).toHaveLength(1);
+    expect(await spooled()).toHaveLength(1);
 
     app = await launch();
-    await byTestId('leftovers').waitFor();
-    await inspect('leftovers');
+    await byTestId('resumable').getByText('Entire screen').waitFor();
+    await uploads('waiting').waitFor();
+    await inspect('resumable');
+    await byTestId('resume-sharing').click();
+    await byTestId('stop-sharing').waitFor();
+    expect(await spooled()).toHaveLength(1);
     await services.restartRelay();
-    await byTestId('leftovers').waitFor({ state: 'detached' });
-    expect(await readdir(join(userDataDir(), 'spool'))).toEqual([]);
+    await path('recording', 'uploading');
+    // The tokens of the run before are gone with it.
+    await path('live', 'live');
+    await byTestId('stop-sharing').click();
+    await path('recording', 'finished');
+    expect(await spooled()).toEqual([]);
+    expect(await byTestId('uploads').count()).toBe(0);
     expect((await sealedRecording()).failure).toBeNull();
   });
 
-  it('whose page was killed ends its recording properly, and can share again', async () => {
+  it('[U3] that was killed finishes the recording when the person declines to go on', async () => {
+    await share();
+    await firstSliceIsDurable();
+    const before = (await admin.call('recordings')).recordings.length;
+    await app.kill();
+    app = await launch();
+    await uploads('interrupted').waitFor();
+    await byTestId('decline-resumption').click();
+    await uploads('done').waitFor();
+    await byTestId('resumable').waitFor({ state: 'detached' });
+    await inspect('upload-done');
+    expect((await sealedRecording()).failure).toBeNull();
+    expect((await admin.call('recordings')).recordings).toHaveLength(before);
+    expect(await spooled()).toEqual([]);
+  });
+
+  it('[U2] whose page was killed goes on by itself in the same recording, and says so', async () => {
     await share();
     await path('recording', 'uploading');
     await firstSliceIsDurable();
+    const before = (await admin.call('recordings')).recordings;
     await app.killRenderer();
+    await byTestId('continued').waitFor();
+    await byTestId('stop-sharing').waitFor();
+    await path('live', 'live');
+    await path('recording', 'uploading');
+    await inspect('continued');
+    expect((await admin.call('recordings')).recordings.map(({ recordingId }) => recordingId)).toEqual(
+      before.map(({ recordingId }) => recordingId),
+    );
+    await byTestId('stop-sharing').click();
     await path('recording', 'finished');
     expect((await sealedRecording()).failure).toBeNull();
+  });
+
+  it('[U2] changes its source, and loses and finds it again, in one recording', async () => {
     await share();
+    await path('live', 'live');
+    await firstSliceIsDurable();
+    const before = (await admin.call('recordings')).recordings.length;
+    const streamId = () =>
+      byTestId('preview').evaluate((video) => ((video as HTMLVideoElement).srcObject as MediaStream).id);
+    const firstStreamId = await streamId();
+    await byTestId('change-source').click();
+    await app.page.getByRole('dialog').getByTestId('source').first().click();
+    await inspect('change-source');
+    await byTestId('confirm-source').click();
+    await app.page.getByRole('dialog').waitFor({ state: 'detached' });
+    await expect.poll(streamId, { timeout: 30_000 }).not.toBe(firstStreamId);
+    await path('recording', 'uploading');
+    await path('live', 'live');
+
+    app.endCapture();
+    await byTestId('source-gone').waitFor();
+    await path('live', 'idle');
+    await inspect('source-gone');
+    await byTestId('try-again').click();
+    await byTestId('preview').waitFor();
+    await path('live', 'live');
     await path('recording', 'uploading');
     await byTestId('stop-sharing').click();
     await path('recording', 'finished');
+    expect((await admin.call('recordings')).recordings).toHaveLength(before);
+    expect((await sealedRecording()).failure).toBeNull();
+  });
+
+  it('[U2] whose recorder fails goes on in another epoch, live all the time', async () => {
+    await app.page.evaluate(() => {
+      const Real = window.MediaRecorder;
+      const recorders: MediaRecorder[] = [];
+      window.MediaRecorder = class extends Real {
+        constructor(stream: MediaStream, options?: MediaRecorderOptions) {
+          super(stream, options);
+          recorders.push(this);
+        }
+      };
+      Object.assign(window, { recorders });
+    });
+    await share();
+    await path('live', 'live');
+    await firstSliceIsDurable();
+    const recorderCount = () =>
+      app.page.evaluate(() => (Reflect.get(window, 'recorders') as MediaRecorder[]).length);
+    // W3C MediaStream Recording, 2.3: a track that is added to its stream ends a recorder with an error.
+    await app.page.evaluate(() => {
+      const [recorder] = Reflect.get(window, 'recorders') as MediaRecorder[];
+      const [track] = recorder!.stream.getTracks();
+      recorder!.stream.addTrack(track!.clone());
+    });
+    await expect.poll(recorderCount, { timeout: 20_000 }).toBe(2);
+    await path('live', 'live');
+    await path('recording', 'uploading');
+    await byTestId('stop-sharing').click();
+    await path('recording', 'finished');
+    const { recordingId } = await sealedRecording();
+    const { events } = await admin.call('recording', { params: { recordingId } });
+    const reasons = events.flatMap((event) => ('reason' in event.data ? [event.data.reason] : []));
+    expect(reasons).toEqual(['recorder-failed', 'stopped']);
   });
 
   it('[I16] flushes its recorder several times a second while somebody watches through the relay', async () => {
@@ -271,6 +378,29 @@ describe('an enrolled device', () => {
     await path('recording', 'finished');
   });
 
+  it('[U8] sends a still picture of its screen when somebody asks for one', async () => {
+    await share();
+    await path('recording', 'uploading');
+    const [stream] = (await admin.call('streams')).streams.filter(({ state }) => state.kind === 'live');
+    const params = { streamId: stream!.streamId };
+    let still = await admin.fetch('streamStill', { params });
+    await expect
+      .poll(async () => (still = await admin.fetch('streamStill', { params })).status, { timeout: 20_000 })
+      .toBe(200);
+    expect(still.headers.get('content-type')).toBe('image/jpeg');
+    const jpeg = Buffer.from(await still.arrayBuffer());
+    expect(jpeg.length).toBeLessThanOrEqual(MAX_STILL_BYTES);
+    const size = await app.page.evaluate(async (base64) => {
+      const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+      const { width, height } = await createImageBitmap(new Blob([bytes], { type: 'image/jpeg' }));
+      return { width, height };
+    }, jpeg.toString('base64'));
+    expect(size).toEqual({ width: 640, height: 360 });
+    await byTestId('stop-sharing').click();
+    await path('recording', 'finished');
+    expect((await admin.fetch('streamStill', { params })).status).not.toBe(200);
+  });
+
   it('[A8] that is revoked stops sharing, says why, and can be connected anew', async () => {
     await share();
     await path('live', 'live');
@@ -281,6 +411,11 @@ describe('an enrolled device', () => {
     await path('recording', 'failed');
     await byTestId('recording-path').getByText('revoked').waitFor();
     await inspect('revoked');
+    await uploads('refused').getByTestId('discard').click();
+    await inspect('discard');
+    await byTestId('confirm-discard').click();
+    await uploads('refused').waitFor({ state: 'detached' });
+    expect(await spooled()).toEqual([]);
     await byTestId('device-menu').click();
     await byTestId('forget-enrolment').click();
     await byTestId('confirm-forget').click();

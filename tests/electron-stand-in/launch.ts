@@ -50,6 +50,8 @@ export interface DesktopApp {
   readonly dialogs: readonly string[];
   /** Closes the window with the mouse; the app may ask, see `answerDialogs`. */
   closeWindow(): void;
+  /** What is captured goes away, as a window that is closed. */
+  endCapture(): void;
   /** kill −9 of the main process. Resolves when nothing of the app is left. */
   kill(): Promise<void>;
   /** Stops sharing, quits, and resolves when nothing of the app is left. Idempotent. */
@@ -150,11 +152,27 @@ class RunningApp implements DesktopApp {
   }
 
   async killRenderer(): Promise<void> {
-    const revived = this.page.context().waitForEvent('page', { timeout: START_TIMEOUT_MS });
+    const context = this.page.context();
+    const nextPage = () => {
+      const page = context.waitForEvent('page', { timeout: START_TIMEOUT_MS });
+      // Of no interest when the page before it stays.
+      page.catch(() => undefined);
+      return page;
+    };
+    let revived = nextPage();
     for (const pid of await this.rendererPids()) process.kill(pid, 'SIGKILL');
-    const page = await revived;
-    await page.waitForURL(APP_URL, { timeout: START_TIMEOUT_MS });
-    this.#page = page;
+    for (;;) {
+      const page = await revived;
+      revived = nextPage();
+      // A page may be given a renderer that Chromium kept in reserve, and that was killed with the others.
+      const isThere = await page.waitForURL(APP_URL, { timeout: START_TIMEOUT_MS }).then(
+        () => true,
+        () => false,
+      );
+      if (!isThere) continue;
+      this.#page = page;
+      return;
+    }
   }
 
   answerDialogs(button: number): void {
@@ -163,6 +181,10 @@ class RunningApp implements DesktopApp {
 
   closeWindow(): void {
     this.#command({ kind: 'close-window' });
+  }
+
+  endCapture(): void {
+    this.#command({ kind: 'end-capture' });
   }
 
   async kill(): Promise<void> {

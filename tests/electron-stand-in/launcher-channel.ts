@@ -8,13 +8,19 @@ export function report(message: StandInReport): void {
   process.send?.(message);
 }
 
-export function listenToLauncher(on: { quit: () => void; closeWindow: () => void }): void {
+export function listenToLauncher(on: {
+  quit: () => void;
+  closeWindow: () => void;
+  endCapture: () => void;
+}): void {
   process.on('message', (command: StandInCommand) => {
     switch (command.kind) {
       case 'quit':
         return on.quit();
       case 'close-window':
         return on.closeWindow();
+      case 'end-capture':
+        return on.endCapture();
       case 'answer-dialogs':
         dialogAnswer = command.button;
     }

@@ -9,7 +9,11 @@ export interface PageSideOptions {
   readonly displayMediaBinding: string;
   /** Name of the function through which the main process delivers events. */
   readonly deliverName: string;
+  /** The channel of an event that is the system's, not the app's: what is captured is there no more. */
+  readonly endCaptureChannel: string;
 }
+
+export const END_CAPTURE_CHANNEL = 'stand-in:end-capture';
 
 /** The built preload script as a CommonJS module. */
 type Preload = (require: (name: string) => object, exports: object, module: object) => void;
@@ -18,7 +22,7 @@ type Listener = (event: object, ...args: unknown[]) => void;
 type InvokeAnswer = { ok: true; result: unknown } | { ok: false; error: string };
 
 export function installPageSide(options: PageSideOptions, preload: Preload): void {
-  const { invokeBinding, displayMediaBinding, deliverName } = options;
+  const { invokeBinding, displayMediaBinding, deliverName, endCaptureChannel } = options;
   const globals = globalThis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
   const invokeMain = globals[invokeBinding];
   const askForDisplay = globals[displayMediaBinding];
@@ -45,6 +49,7 @@ export function installPageSide(options: PageSideOptions, preload: Preload): voi
   };
   Object.defineProperty(globalThis, deliverName, {
     value: (channel: string, args: unknown[]) => {
+      if (channel === endCaptureChannel) endCapture();
       for (const listener of listeners.get(channel) ?? []) listener({}, ...args);
     },
   });
@@ -68,15 +73,29 @@ export function installPageSide(options: PageSideOptions, preload: Preload): voi
     },
   };
 
+  let captured: MediaStreamTrack[] = [];
+  function endCapture(): void {
+    for (const track of captured) {
+      // A track that is stopped from inside tells nobody.
+      track.stop();
+      track.dispatchEvent(new Event('ended'));
+    }
+  }
+
   const mediaDevices = navigator.mediaDevices;
   const capture = mediaDevices.getDisplayMedia.bind(mediaDevices);
   mediaDevices.getDisplayMedia = async (constraints = {}) => {
     const { video = true, audio = false } = constraints;
     const userGesture = navigator.userActivation.isActive;
+    // Chromium says so itself; here it must not be asked too late, after the way to the main process and back.
+    if (!userGesture) {
+      throw new DOMException('getDisplayMedia() requires transient activation.', 'InvalidStateError');
+    }
     if (!(await askForDisplay(Boolean(video), Boolean(audio), userGesture))) {
       throw new DOMException('Permission denied', 'NotAllowedError');
     }
-    return capture(constraints);
+    captured = (await capture(constraints)).getTracks();
+    return new MediaStream(captured);
   };
 
   const module = { exports: {} };

@@ -30,5 +30,7 @@ export type StandInCommand =
   | { kind: 'quit' }
   /** What the person does who closes the window with the mouse. */
   | { kind: 'close-window' }
+  /** The system ends what the page captures. */
+  | { kind: 'end-capture' }
   /** The button that the person presses in each dialog from now on. */
   | { kind: 'answer-dialogs'; button: number };

@@ -53,14 +53,19 @@ describe('the watch on the recorder', () => {
     expect(await streamState()).toBe('live');
   });
 
-  it('tells the relay that capture is broken when the system yields no pictures, and when it does again', async () => {
+  it('tells the relay, and the person, that capture is broken when the system yields no pictures, and when it does again', async () => {
     process.kill(xvfb.pid, 'SIGSTOP');
     try {
       await expect.poll(streamState, { timeout: 30_000 }).toBe('capture-stalled');
+      // The window itself is drawn by the X server that is frozen, so it is asked what it holds.
+      await expect
+        .poll(() => app.page.getByTestId('stalled').textContent(), { timeout: 30_000 })
+        .toContain('No picture');
     } finally {
       process.kill(xvfb.pid, 'SIGCONT');
     }
     await expect.poll(streamState, { timeout: 30_000 }).toBe('live');
+    await app.page.getByTestId('stalled').waitFor({ state: 'detached' });
     await app.page.getByTestId('stop-sharing').click();
     await app.page.locator('[data-testid="recording-path"][data-state="finished"]').waitFor();
   });

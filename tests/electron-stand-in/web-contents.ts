@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { Page } from 'playwright-core';
+import type { CDPSession, Page } from 'playwright-core';
 import { openAnotherPage } from './chromium.ts';
 import { answerInvoke, describeFrame, type StandInFrame } from './ipc-main.ts';
 import { toAppUrl, toPageUrl } from './origins.ts';
-import { installPageSide, type PageSideOptions } from './page-side.ts';
+import { END_CAPTURE_CHANNEL, installPageSide, type PageSideOptions } from './page-side.ts';
 import { preventable } from './preventable.ts';
 import { serveAppPages } from './protocol.ts';
 import { decideDisplayMedia } from './session.ts';
@@ -18,6 +18,8 @@ export class WebContents extends EventEmitter {
   readonly #deliverName = `deliver_${randomBytes(8).toString('hex')}`;
   readonly #onClosed: () => void;
   #page: Page;
+  #devTools: Promise<CDPSession> | undefined;
+  #replacing: Promise<void> = Promise.resolve();
   #windowOpenHandler: WindowOpenHandler = () => ({ action: 'allow' });
   /** What the app itself has asked to load; going anywhere else is the page's doing. */
   #requestedUrl = '';
@@ -40,19 +42,26 @@ export class WebContents extends EventEmitter {
   }
 
   send(channel: string, ...args: unknown[]): void {
-    const message = [this.#deliverName, channel, structuredClone(args)] as const;
-    this.#page
-      .evaluate(([name, to, data]) => {
-        const deliver: unknown = Reflect.get(globalThis, name);
-        if (typeof deliver === 'function') deliver(to, data);
-      }, message)
-      // A page that is gone or on its way elsewhere hears nothing, as in Electron.
-      .catch(() => undefined);
+    const deliver = `globalThis[${JSON.stringify(this.#deliverName)}]`;
+    const data = [channel, args].map((value) => JSON.stringify(value)).join(', ');
+    // A page that is gone or on its way elsewhere hears nothing, as in Electron.
+    this.#run(`${deliver}?.(${data})`, false).catch(() => undefined);
+  }
+
+  /** What the page may do only after a click it may do after this when `userGesture` is set. */
+  async executeJavaScript(code: string, userGesture = false): Promise<unknown> {
+    return this.#run(code, userGesture);
+  }
+
+  /** What the page sees when the system ends a capture, because the window was closed or the screen unplugged. */
+  endCapture(): void {
+    this.send(END_CAPTURE_CHANNEL);
   }
 
   /** The renderer is gone when the app asks for this, and Chromium needs a new page then. */
   reload(): void {
-    void this.#replacePage();
+    // One after the other: the new page may crash too while it is still being prepared, which the app is told.
+    this.#replacing = this.#replacing.then(() => this.#replacePage()).catch(() => undefined);
   }
 
   async load(url: string): Promise<void> {
@@ -73,9 +82,25 @@ export class WebContents extends EventEmitter {
     });
   }
 
+  /** Playwright's own `evaluate` counts as a click, which Electron's messages do not. */
+  async #run(code: string, userGesture: boolean): Promise<unknown> {
+    const page = this.#page;
+    this.#devTools ??= page.context().newCDPSession(page);
+    const devTools = await this.#devTools;
+    const { result, exceptionDetails } = await devTools.send('Runtime.evaluate', {
+      expression: code,
+      userGesture,
+      awaitPromise: true,
+      returnByValue: true,
+    });
+    if (exceptionDetails) throw new Error(exceptionDetails.text);
+    return result.value;
+  }
+
   async #replacePage(): Promise<void> {
     const old = this.#page;
     this.#page = await openAnotherPage();
+    this.#devTools = undefined;
     this.#listenTo(this.#page);
     await old.close();
     await this.load(this.#requestedUrl);
@@ -94,7 +119,12 @@ export class WebContents extends EventEmitter {
       async ({ frame }, video: boolean, audio: boolean, userGesture: boolean) =>
         (await decideDisplayMedia(this, describeFrame(frame), { video, audio, userGesture })) !== null,
     );
-    const options: PageSideOptions = { invokeBinding, displayMediaBinding, deliverName: this.#deliverName };
+    const options: PageSideOptions = {
+      invokeBinding,
+      displayMediaBinding,
+      deliverName: this.#deliverName,
+      endCaptureChannel: END_CAPTURE_CHANNEL,
+    };
     // As text in one script, because the policy of the app's pages allows no code that is made from strings.
     const preload = `(require, exports, module) => {\n${await readFile(this.#preloadPath, 'utf8')}\n}`;
     await page.addInitScript({

@@ -26,6 +26,12 @@ export async function openWall(browser: Browser, relayUrl: string, credentials: 
   return page;
 }
 
+/** The page of one recording, for somebody who is signed in. */
+export async function openRecording(page: Page, relayUrl: string, recordingId: Id): Promise<void> {
+  await page.goto(new URL(`/recordings/${recordingId}`, relayUrl).href);
+  await page.locator('main').waitFor();
+}
+
 export interface Tile {
   /** Selector of the video that the tile shows. */
   readonly video: string;

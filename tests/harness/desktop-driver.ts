@@ -1,5 +1,6 @@
 /** A person at the desktop app: types, clicks, reads what the app says. */
-import type { ProofcastBridge, RecordingPath } from '../../desktop/src/ipc.ts';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { DesktopState, ProofcastBridge, RecordingPath } from '../../desktop/src/ipc.ts';
 import { launchDesktop, type DesktopApp } from '../electron-stand-in/launch.ts';
 import { fillForm } from './form.ts';
 
@@ -9,6 +10,9 @@ declare global {
     readonly proofcast: ProofcastBridge;
   }
 }
+
+const POLL_MS = 50;
+const STATE_TIMEOUT_MS = 60_000;
 
 export class DesktopDriver {
   readonly app: DesktopApp;
@@ -64,29 +68,103 @@ export class DesktopDriver {
   }
 
   async waitForRecordingState(state: RecordingPath['kind']): Promise<void> {
-    await this.app.page.locator(`[data-testid="recording-path"][data-state="${state}"]`).waitFor();
+    await this.app.page
+      .locator(`[data-testid="recording-path"][data-state="${state}"]`)
+      .waitFor({ timeout: STATE_TIMEOUT_MS });
+  }
+
+  /** Selects the first source and starts to share it, without waiting for anything to come of it. */
+  async clickStart(): Promise<void> {
+    const { page } = this.app;
+    await page.getByTestId('source').first().click();
+    await page.getByTestId('start-sharing').click();
+  }
+
+  async clickStop(): Promise<void> {
+    await this.app.page.getByTestId('stop-sharing').click();
+  }
+
+  /** Resolves when the page that came after one that was killed shares again. */
+  async waitForGoingOn(): Promise<void> {
+    await this.app.page.getByTestId('stop-sharing').waitFor();
+    await this.waitForRecordingState('uploading');
+  }
+
+  /** As after `clickStart` and the death of the page: goes on, or starts when the click was lost with the page. */
+  async goOnOrStart(): Promise<void> {
+    if (!(await this.isSharing())) await this.clickStart();
+    await this.waitForGoingOn();
+  }
+
+  /** Whether this page shares, once it is known what the page before it has left. */
+  async isSharing(): Promise<boolean> {
+    const { page } = this.app;
+    const stopping = page.getByTestId('stop-sharing');
+    await stopping.or(page.getByTestId('start-sharing')).waitFor();
+    return stopping.isVisible();
+  }
+
+  /** Goes on with the share that the end of the app has interrupted. */
+  async resume(): Promise<void> {
+    await this.app.page.getByTestId('resume-sharing').click();
+    await this.waitForGoingOn();
+  }
+
+  /** As `resume`, or shares anew when nothing can be resumed. */
+  async resumeOrStart(): Promise<void> {
+    const { resumable } = await this.#readyState();
+    if (resumable) return this.resume();
+    await this.clickStart();
+    await this.waitForGoingOn();
+  }
+
+  async declineResumptionIfOffered(): Promise<void> {
+    const { resumable } = await this.#readyState();
+    if (resumable) await this.app.page.getByTestId('decline-resumption').click();
+  }
+
+  async state(): Promise<DesktopState> {
+    const answer = await this.app.page.evaluate(() => window.proofcast.request('readState', {}));
+    if (!answer.ok) throw new Error(answer.error.message);
+    return answer.result;
   }
 
   async durableBytes(): Promise<number> {
-    const answer = await this.app.page.evaluate(() => window.proofcast.request('readState', {}));
-    if (!answer.ok) throw new Error(answer.error.message);
-    const { recording } = answer.result;
+    const { recording } = await this.state();
     return recording.kind === 'idle' ? 0 : recording.durableBytes;
+  }
+
+  /** Resolves when the relay has confirmed more of the recording than at the time of the call. */
+  async waitForMoreDurableBytes(): Promise<void> {
+    await this.waitForDurableBytes((await this.durableBytes()) + 1);
   }
 
   /** Resolves when the relay has confirmed at least so many bytes of the recording as durable. */
   async waitForDurableBytes(atLeastBytes: number): Promise<void> {
-    await this.app.page.evaluate(
-      (bytes) =>
-        new Promise<void>((resolve) => {
-          const stop = window.proofcast.on('stateChanged', ({ recording }) => {
-            if (recording.kind === 'idle' || recording.durableBytes < bytes) return;
-            stop();
-            resolve();
-          });
-        }),
-      atLeastBytes,
+    await this.waitForState(
+      ({ recording }) => recording.kind !== 'idle' && recording.durableBytes >= atLeastBytes,
     );
+  }
+
+  /** Resolves when the recording of an earlier run is complete at the relay. */
+  async waitForUpload(recordingId: string): Promise<void> {
+    await this.waitForState(({ uploads }) =>
+      uploads.every((upload) => upload.recordingId !== recordingId || upload.state.kind === 'done'),
+    );
+  }
+
+  async waitForState(condition: (state: DesktopState) => boolean): Promise<void> {
+    const deadlineMs = performance.now() + STATE_TIMEOUT_MS;
+    for (let state = await this.state(); !condition(state); state = await this.state()) {
+      if (performance.now() > deadlineMs) throw new Error(`The app stays as it is: ${JSON.stringify(state)}`);
+      await wait(POLL_MS);
+    }
+  }
+
+  /** The state of the app when its page shows something to choose. */
+  async #readyState(): Promise<DesktopState> {
+    await this.app.page.getByTestId('source').first().waitFor();
+    return this.state();
   }
 
   close(): Promise<void> {

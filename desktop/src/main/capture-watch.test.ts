@@ -11,6 +11,8 @@ let world: SpoolWorld;
 let recording: SpooledRecording;
 let watch: CaptureWatch;
 let changes: EventEmitter;
+/** Whether capture had stalled, at each time that the watch announced a change. */
+let told: boolean[];
 
 beforeEach(async () => {
   world = await SpoolWorld.open();
@@ -18,7 +20,8 @@ beforeEach(async () => {
   changes = new EventEmitter();
   recording.subscribe(() => changes.emit('appended'));
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-  watch = new CaptureWatch(recording, STALL_AFTER_MS);
+  told = [];
+  watch = new CaptureWatch(recording, STALL_AFTER_MS, () => told.push(watch.stalledSinceMs !== null));
 });
 afterEach(async () => {
   watch.close();
@@ -67,6 +70,18 @@ describe('the watch on capture', () => {
       'media',
       'media',
     ]);
+    expect(told).toEqual([true, false]);
+  });
+
+  it('tells since when nothing came', async () => {
+    const appended = once(changes, 'appended');
+    expect(watch.stalledSinceMs).toBeNull();
+    const beganMs = Date.now();
+    vi.advanceTimersByTime(STALL_AFTER_MS);
+    await appended;
+    expect(Math.abs((watch.stalledSinceMs ?? 0) + STALL_AFTER_MS - beganMs)).toBeLessThan(5_000);
+    await appendMedia();
+    expect(watch.stalledSinceMs).toBeNull();
   });
 
   it('notices that nothing ever comes', async () => {
@@ -81,13 +96,13 @@ describe('the watch on capture', () => {
     watch.close();
     vi.advanceTimersByTime(10 * STALL_AFTER_MS);
     await recording.finish();
-    expect(await written()).toEqual(['epoch-started']);
+    expect(await written()).toEqual(['epoch-started', 'epoch-ended']);
   });
 
   it('does no harm to a recording that takes no more events', async () => {
     await recording.finish();
     vi.advanceTimersByTime(STALL_AFTER_MS);
     watch.onMedia();
-    expect(await written()).toEqual(['epoch-started']);
+    expect(await written()).toEqual(['epoch-started', 'epoch-ended']);
   });
 });

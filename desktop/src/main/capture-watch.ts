@@ -7,21 +7,29 @@ import type { SpooledRecording } from './spooled-recording.ts';
 export class CaptureWatch {
   readonly #recording: SpooledRecording;
   readonly #stallAfterMs: number;
+  readonly #onChanged: () => void;
   #timer: NodeJS.Timeout | undefined;
-  #isStalled = false;
+  #stalledSinceMs: number | null = null;
 
-  /** Begins to watch at once. */
-  constructor(recording: SpooledRecording, stallAfterMs: number) {
+  /** Begins to watch at once. `onChanged` hears that a stall has begun or ended. */
+  constructor(recording: SpooledRecording, stallAfterMs: number, onChanged: () => void) {
     this.#recording = recording;
     this.#stallAfterMs = stallAfterMs;
+    this.#onChanged = onChanged;
     this.#expectMedia();
+  }
+
+  /** When the last media came, as far as is known; null while some comes. */
+  get stalledSinceMs(): number | null {
+    return this.#stalledSinceMs;
   }
 
   /** To be called before media is appended, so that the end of a stall stands before it. */
   onMedia(): void {
-    if (this.#isStalled) this.#append('capture-resumed');
-    this.#isStalled = false;
+    const wasStalled = this.#stalledSinceMs !== null;
+    this.#stalledSinceMs = null;
     this.#expectMedia();
+    if (wasStalled) this.#tell('capture-resumed');
   }
 
   /** Idempotent. */
@@ -32,13 +40,14 @@ export class CaptureWatch {
   #expectMedia(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      this.#isStalled = true;
-      this.#append('capture-stalled');
+      this.#stalledSinceMs = Date.now() - this.#stallAfterMs;
+      this.#tell('capture-stalled');
     }, this.#stallAfterMs);
   }
 
-  #append(type: 'capture-stalled' | 'capture-resumed'): void {
+  #tell(type: 'capture-stalled' | 'capture-resumed'): void {
     // A spool that takes no events takes no media either, and whoever appends that is told.
     this.#recording.appendEvent({ type, data: {} }).catch(() => undefined);
+    this.#onChanged();
   }
 }

@@ -4,36 +4,55 @@ import {
   EMPTY_SIGNATURE,
   encodeChunk,
   encodeChunkHead,
-  encodeStartRecord,
+  encodeMessage,
+  RECORDING_EVENTS,
   type ChunkKind,
-  type RecordingStart,
+  type RecordingEvent,
 } from '@proofcast/shared';
-import { sha256 } from './spool-segment.ts';
+import { sha256, type SpoolPosition } from './spool-position.ts';
 
 export class ChunkSealer {
-  #chain: Uint8Array;
-  #epoch = -1;
-  #nextSequence = 0;
+  #position: SpoolPosition;
 
-  constructor(start: RecordingStart) {
-    this.#chain = sha256(encodeStartRecord(start));
+  constructor(position: SpoolPosition) {
+    this.#position = position;
   }
 
-  get hasEpoch(): boolean {
-    return this.#epoch >= 0;
+  /** Where the recording stands behind everything that was sealed. */
+  get position(): SpoolPosition {
+    return this.#position;
   }
 
-  beginEpoch(): void {
-    this.#epoch += 1;
+  /** What was sealed behind `position` does not count: no disk has it. */
+  returnTo(position: SpoolPosition): void {
+    this.#position = position;
   }
 
-  /** The whole frame, as it is stored and sent. */
-  seal(kind: ChunkKind, payload: Uint8Array, captureTimeUs: number): Uint8Array {
-    const fields = { kind, epoch: this.#epoch, sequence: this.#nextSequence, captureTimeUs };
+  /** The whole frame, as it is stored and sent. `epoch-started` begins the next epoch, `epoch-ended` closes it. */
+  sealEvent(event: RecordingEvent, captureTimeUs: number): Uint8Array {
+    const payload = new TextEncoder().encode(encodeMessage(RECORDING_EVENTS, event));
+    const isStart = event.type === 'epoch-started';
+    const epoch = this.#position.epoch + (isStart ? 1 : 0);
+    const isEpochOpen = isStart || (this.#position.isEpochOpen && event.type !== 'epoch-ended');
+    return this.#seal('event', payload, { epoch, isEpochOpen, captureTimeUs });
+  }
+
+  sealMedia(payload: Uint8Array, captureTimeUs: number): Uint8Array {
+    const { epoch, isEpochOpen } = this.#position;
+    return this.#seal('media', payload, { epoch, isEpochOpen, captureTimeUs });
+  }
+
+  #seal(
+    kind: ChunkKind,
+    payload: Uint8Array,
+    { epoch, isEpochOpen, captureTimeUs }: { epoch: number; isEpochOpen: boolean; captureTimeUs: number },
+  ): Uint8Array {
+    const sequence = this.#position.nextSequence;
+    const fields = { kind, epoch, sequence, captureTimeUs };
     const hash = sha256(payload);
     const head = encodeChunkHead({ ...fields, payloadBytes: payload.length });
-    this.#chain = sha256(chainInput(this.#chain, head, hash));
-    this.#nextSequence += 1;
-    return encodeChunk({ ...fields, payload, sha256: hash, chain: this.#chain, signature: EMPTY_SIGNATURE });
+    const chain = sha256(chainInput(this.#position.chain, head, hash));
+    this.#position = { nextSequence: sequence + 1, epoch, isEpochOpen, chain };
+    return encodeChunk({ ...fields, payload, sha256: hash, chain, signature: EMPTY_SIGNATURE });
   }
 }

@@ -1,9 +1,12 @@
 import { CodedError, MAX_CHUNK_PAYLOAD_BYTES } from '@proofcast/shared';
-import { appendFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ChunkReader } from '../../testing/chunk-reader.ts';
-import { EPOCH, KIB, newStart, SpoolWorld } from '../../testing/spool-world.ts';
+import { EPOCH, KIB, newStart, SOURCE, SpoolWorld } from '../../testing/spool-world.ts';
+import { mountSmallDisk } from '../../testing/small-disk.ts';
+import { segmentName } from './spool-recovery.ts';
+import { SpoolSegment } from './spool-segment.ts';
 import type { SpooledRecording } from './spooled-recording.ts';
 
 let world: SpoolWorld;
@@ -50,6 +53,7 @@ describe('a spooled recording', () => {
     expect(chunks.map(({ kind, epoch }) => [kind, epoch])).toEqual([
       ['event', 0],
       ['media', 0],
+      ['event', 0],
       ['event', 1],
       ['media', 1],
     ]);
@@ -89,7 +93,7 @@ describe('a spooled recording', () => {
   });
 
   it('takes no media before its first epoch', async () => {
-    const recording = await world.spool.create(newStart());
+    const recording = await world.spool.create(newStart(), SOURCE);
     await expect(recording.appendMedia(bytes(1), 1)).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
     await expect(recording.appendEvent({ type: 'capture-stalled', data: {} })).rejects.toMatchObject({
       code: 'MESSAGE_UNEXPECTED',
@@ -99,10 +103,11 @@ describe('a spooled recording', () => {
   it('takes nothing after its end, and keeps what came before', async () => {
     const recording = await world.record();
     const last = recording.appendMedia(bytes(10), 1);
-    expect(await recording.finish()).toBe(2);
+    expect(await recording.finish()).toBe(3);
     await last;
-    expect(await recording.finish()).toBe(2);
-    expect(recording.chunkCount).toBe(2);
+    expect(await recording.finish()).toBe(3);
+    expect(recording.chunkCount).toBe(3);
+    expect((await readAll(recording)).outline).toEqual(['epoch-started', 'media', 'epoch-ended: stopped']);
     await expect(recording.appendMedia(bytes(1), 1)).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
     await expect(recording.beginEpoch(EPOCH)).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
   });
@@ -118,7 +123,7 @@ describe('a spooled recording', () => {
     await appendSlices(recording, 12);
     const before = await segmentsOf(recording);
     expect(before.length).toBeGreaterThan(2);
-    const used = world.spool.usedBytes;
+    const used = world.spool.space.usedBytes;
 
     recording.acknowledge(3);
     await expect(recording.readFrame(2)).rejects.toMatchObject({ code: 'SPOOL_FAILED' });
@@ -131,7 +136,7 @@ describe('a spooled recording', () => {
     recording.acknowledge(1_000);
     expect(recording.durableCount).toBe(13);
     expect(recording.backlogBytes).toBe(0);
-    expect(world.spool.usedBytes).toBeLessThan(used / 2);
+    await expect.poll(() => world.spool.space.usedBytes).toBeLessThan(used / 2);
     await recording.close();
     expect(await segmentsOf(recording)).toEqual(before.slice(-1));
   });
@@ -141,12 +146,99 @@ describe('a spooled recording', () => {
     await appendSlices(recording, 5);
     await recording.finish();
     await world.spool.remove(recording);
-    expect(await readdir(world.directory)).toEqual([]);
-    expect(world.spool.usedBytes).toBe(0);
+    expect(await readdir(world.directory)).toEqual(['ballast']);
+    expect(world.spool.space.usedBytes).toBe(0);
     expect(world.spool.recordings).toEqual([]);
   });
 
-  it('is refused with a coded error when its disk fails, and what is whole stays', async () => {
+  it('[U2] writes once why an epoch has ended, and takes no media until the next one', async () => {
+    const recording = await world.record();
+    await recording.appendMedia(bytes(10), 1);
+    await recording.endEpoch('source-ended');
+    await recording.endEpoch('stopped');
+    expect(recording.isEpochOpen).toBe(false);
+    await expect(recording.appendMedia(bytes(10), 2)).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
+    await recording.beginEpoch(EPOCH);
+    await recording.appendMedia(bytes(10), 3);
+    await recording.finish();
+    expect((await readAll(recording)).outline).toEqual([
+      'epoch-started',
+      'media',
+      'epoch-ended: source-ended',
+      'epoch-started',
+      'media',
+      'epoch-ended: stopped',
+    ]);
+  });
+
+  it('[U2] ends an epoch that is just being begun when the page dies in that moment', async () => {
+    const recording = await world.spool.create(newStart(), SOURCE);
+    const begun = recording.beginEpoch(EPOCH);
+    await recording.endEpoch('page-crashed');
+    await begun;
+    expect((await readAll(recording)).outline).toEqual(['epoch-started', 'epoch-ended: page-crashed']);
+  });
+});
+
+describe('a disk that fails', () => {
+  /** The next calls of `datasync` on any file fail with EIO. */
+  async function failSyncs(times: number): Promise<void> {
+    const file = await open(world.directory, 'r');
+    const sync = vi.spyOn(Object.getPrototypeOf(file) as typeof file, 'datasync');
+    await file.close();
+    const error = Object.assign(new Error('EIO: told to fail'), { code: 'EIO' });
+    for (let time = 0; time < times; time++) sync.mockRejectedValueOnce(error);
+  }
+  afterEach(() => vi.restoreAllMocks());
+
+  it('in one file loses nothing: the same chunks go to another one, and after a crash they are found once', async () => {
+    const recording = await world.record();
+    await appendSlices(recording, 2);
+    await failSyncs(1);
+    await recording.appendMedia(bytes(4 * KIB, 2), 2);
+    await recording.appendMedia(bytes(4 * KIB, 3), 3);
+    expect(await segmentsOf(recording)).toHaveLength(2);
+    expect((await readAll(recording)).chunks).toHaveLength(5);
+    const [found] = await world.reopen();
+    expect((await readAll(found!)).outline).toEqual([
+      'epoch-started',
+      ...Array<string>(4).fill('media'),
+      'epoch-ended: app-crashed',
+    ]);
+  });
+
+  it('whose failed file kept what it was given is believed no further than its successor says', async () => {
+    const recording = await world.record();
+    await appendSlices(recording, 2);
+    vi.spyOn(SpoolSegment.prototype, 'cutTail').mockResolvedValue();
+    await failSyncs(1);
+    await recording.appendMedia(bytes(4 * KIB, 2), 2);
+    const [found] = await world.reopen();
+    const reader = await readAll(found!);
+    expect(reader.outline).toHaveLength(5);
+    expect(reader.media).toEqual(Buffer.concat([0, 1, 2].map((fill) => bytes(4 * KIB, fill))));
+  });
+
+  it('[U4] altogether ends the epoch with a code and not the recording, which goes on when the disk works', async () => {
+    const recording = await world.record();
+    await appendSlices(recording, 2);
+    await failSyncs(4);
+    await expect(recording.appendMedia(bytes(10), 3)).rejects.toMatchObject({ code: 'SPOOL_FAILED' });
+    await expect(recording.appendMedia(bytes(10), 4)).rejects.toMatchObject({ code: 'SPOOL_FAILED' });
+    expect(recording.appendedCount).toBe(3);
+    await recording.beginEpoch(EPOCH);
+    await recording.appendMedia(bytes(10), 5);
+    expect((await readAll(recording)).outline).toEqual([
+      'epoch-started',
+      'media',
+      'media',
+      'epoch-ended: recorder-failed',
+      'epoch-started',
+      'media',
+    ]);
+  });
+
+  it('is told with a coded error, and what is whole stays', async () => {
     const recording = await world.record();
     await appendSlices(recording, 4);
     await rm(world.folderOf(recording), { recursive: true });
@@ -159,52 +251,170 @@ describe('a spooled recording', () => {
 });
 
 describe('the limit of the spool', () => {
-  it('refuses a chunk with its numbers, and leaves no hole', async () => {
+  it('[U4] ends the epoch with its reason, in room kept for that, and lets the next one begin when there is room', async () => {
     await world.close();
-    world = await SpoolWorld.open(40 * KIB);
+    world = await SpoolWorld.open(64 * KIB);
     const recording = await world.record();
-    await appendSlices(recording, 8);
+    const { space } = world.spool;
+    await appendSlices(recording, 14);
     const count = recording.appendedCount;
     await expect(recording.appendMedia(bytes(20 * KIB), 1)).rejects.toMatchObject({
       code: 'SPOOL_FULL',
-      details: { limitBytes: 40 * KIB },
+      details: { limitBytes: 64 * KIB },
     });
-    expect(recording.appendedCount).toBe(count);
+    expect(space.isFull).toBe(true);
+    // Chunks that would fit leave a hole behind those that did not.
+    await expect(recording.appendMedia(bytes(1), 1)).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
+    await expect(recording.beginEpoch(EPOCH)).rejects.toMatchObject({ code: 'SPOOL_FULL' });
+    expect(recording.appendedCount).toBe(count + 2);
+    expect(space.usedBytes).toBeLessThanOrEqual(64 * KIB);
+    const told = (await readAll(recording)).outline.slice(-2);
+    expect(told).toEqual(['spool-full', 'epoch-ended: spool-full']);
 
-    recording.acknowledge(count);
+    recording.acknowledge(count + 2);
+    await expect.poll(() => space.isFull).toBe(false);
+    await recording.beginEpoch(EPOCH);
     await recording.appendMedia(bytes(4 * KIB), 1);
-    expect(recording.appendedCount).toBe(count + 1);
-    expect(await recording.finish()).toBe(count + 1);
+    expect(await recording.finish()).toBe(count + 5);
   });
 
   it('refuses a new recording when there is no room to speak of', async () => {
     await world.close();
-    world = await SpoolWorld.open(20 * KIB);
+    world = await SpoolWorld.open(24 * KIB);
     const recording = await world.record();
     await appendSlices(recording, 2);
-    await expect(world.spool.create(newStart())).rejects.toMatchObject({ code: 'SPOOL_FULL' });
+    await expect(world.spool.create(newStart(), SOURCE)).rejects.toMatchObject({ code: 'SPOOL_FULL' });
   });
 
   it('counts what earlier runs have left', async () => {
     const recording = await world.record();
     await appendSlices(recording, 5);
-    const used = world.spool.usedBytes;
+    await recording.finish();
+    const used = world.spool.space.usedBytes;
     await world.reopen();
-    expect(world.spool.usedBytes).toBe(used);
+    expect(world.spool.space.usedBytes).toBe(used);
+  });
+});
+
+const smallDisk = await mountSmallDisk(256 * KIB);
+afterAll(() => smallDisk?.close());
+
+describe.skipIf(smallDisk === null)('a disk without room [skipped: this user may not mount one]', () => {
+  it('[U4] is told in the recording, which goes on as soon as chunks have left', async () => {
+    await world.close();
+    world = await SpoolWorld.open(64 * 1024 * KIB, join(smallDisk?.path ?? '', 'spool'));
+    const recording = await world.record();
+    const fill = async () => {
+      for (let index = 0; ; index++) await recording.appendMedia(bytes(4 * KIB), index);
+    };
+    const refusal: unknown = await fill().catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: 'SPOOL_FULL', message: expect.stringContaining('disk') });
+    expect(world.spool.space.isFull).toBe(true);
+    await expect(recording.beginEpoch(EPOCH)).rejects.toMatchObject({ code: 'SPOOL_FULL' });
+    const before = recording.appendedCount;
+    expect((await readAll(recording)).outline.slice(-3)).toEqual([
+      'media',
+      'spool-full',
+      'epoch-ended: spool-full',
+    ]);
+
+    recording.acknowledge(before);
+    await expect.poll(() => world.spool.space.isFull).toBe(false);
+    await recording.beginEpoch(EPOCH);
+    await recording.appendMedia(bytes(4 * KIB), 1);
+    expect(await recording.finish()).toBe(before + 3);
+    const [found] = await world.reopen(64 * 1024 * KIB);
+    expect(found!.chunkCount).toBe(before + 3);
   });
 });
 
 describe('after the app was killed', () => {
-  it('all that was appended is found, and the recording has ended', async () => {
+  it('[U3] all that was appended is found, and the recording says that it was interrupted', async () => {
     const recording = await world.record();
     await appendSlices(recording, 12);
     const before = await readAll(recording);
     const [found] = await world.reopen();
     expect(found!.start).toEqual(recording.start);
-    expect(found!.chunkCount).toBe(13);
-    expect((await readAll(found!)).media).toEqual(before.media);
+    expect(found!.source).toEqual(SOURCE);
+    expect(found).toMatchObject({ isInterrupted: true, isCapturing: false, chunkCount: null });
+    const reader = await readAll(found!);
+    expect(reader.media).toEqual(before.media);
+    expect(reader.outline.at(-1)).toBe('epoch-ended: app-crashed');
     await expect(found!.appendMedia(bytes(1), 1)).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
   });
+
+  it('[U3] a recording goes on in its next epoch, with the numbers and the chain that it had', async () => {
+    const recording = await world.record();
+    await appendSlices(recording, 5);
+    const [found] = await world.reopen();
+    found!.resume();
+    expect(found).toMatchObject({ isInterrupted: false, isCapturing: true });
+    await found!.beginEpoch(EPOCH);
+    await found!.appendMedia(bytes(10), 9);
+    expect(await found!.finish()).toBe(10);
+    const { chunks, outline } = await readAll(found!);
+    expect(chunks.map(({ epoch }) => epoch)).toEqual([0, 0, 0, 0, 0, 0, 0, 1, 1, 1]);
+    expect(outline.slice(-4)).toEqual([
+      'epoch-ended: app-crashed',
+      'epoch-started',
+      'media',
+      'epoch-ended: stopped',
+    ]);
+    expect(() => found!.resume()).toThrow('not interrupted');
+  });
+
+  it('[U3] it is not interrupted twice by one crash, nor after the person has stopped', async () => {
+    const recording = await world.record();
+    await appendSlices(recording, 2);
+    await world.reopen();
+    const [again] = await world.reopen();
+    expect(again).toMatchObject({ isInterrupted: true, appendedCount: 4 });
+
+    again!.resume();
+    await again!.beginEpoch(EPOCH);
+    await again!.endEpoch('stopped');
+    const [stopped] = await world.reopen();
+    expect(stopped).toMatchObject({ isInterrupted: false, chunkCount: 6 });
+  });
+
+  it.each([
+    ['an epoch open', false],
+    ['no epoch open', true],
+  ])(
+    '[U1] a recording goes on though every chunk was confirmed and deleted, with %s',
+    async (_what, isEnded) => {
+      const recording = await world.record();
+      // Two full segments, the second of them with the last event.
+      await recording.appendMedia(bytes(16 * KIB), 1);
+      await recording.appendMedia(bytes(isEnded ? 16_036 : 16 * KIB), 2);
+      if (isEnded) await recording.endEpoch('source-ended');
+      const expected = await readAll(recording);
+      // The next segment does not get its first chunk any more.
+      const dying = Promise.withResolvers<void>();
+      vi.spyOn(SpoolSegment.prototype, 'append').mockReturnValueOnce(dying.promise);
+      const lost = isEnded ? recording.beginEpoch(EPOCH) : recording.appendMedia(bytes(1), 1);
+      const names = async () => {
+        recording.acknowledge(recording.appendedCount);
+        return segmentsOf(recording);
+      };
+      await expect.poll(names).toEqual([segmentName(expected.chunks.length)]);
+
+      const [found] = await world.reopen();
+      const first = expected.chunks.length;
+      expect(found).toMatchObject({ isInterrupted: true, durableCount: first });
+      found!.resume();
+      await found!.beginEpoch(EPOCH);
+      await found!.finish();
+      for (let sequence = first; sequence < found!.appendedCount; sequence++) {
+        expected.read(await found!.readFrame(sequence));
+      }
+      const ended = isEnded ? [] : ['epoch-ended: app-crashed'];
+      expect(expected.outline.slice(first)).toEqual([...ended, 'epoch-started', 'epoch-ended: stopped']);
+      expect(expected.chunks.at(-1)?.epoch).toBe(1);
+      dying.reject(new Error('The app is gone.'));
+      await lost.catch(() => undefined);
+    },
+  );
 
   it('recordings are found in the order in which they began', async () => {
     for (const startedAtUs of [30, 10, 20]) await world.record({ startedAtUs });
@@ -219,11 +429,11 @@ describe('after the app was killed', () => {
     const whole = await readFile(path);
     await truncate(path, whole.length - (4 * KIB + 160) + left);
     const [found] = await world.reopen();
-    expect(found!.chunkCount).toBe(3);
-    expect((await readAll(found!)).chunks).toHaveLength(3);
+    const outline = ['epoch-started', 'media', 'media', 'epoch-ended: app-crashed'];
+    expect((await readAll(found!)).outline).toEqual(outline);
     // What was cut is cut for good.
     const [again] = await world.reopen();
-    expect(again!.chunkCount).toBe(3);
+    expect((await readAll(again!)).outline).toEqual(outline);
   });
 
   it.each([
@@ -234,7 +444,7 @@ describe('after the app was killed', () => {
     await appendSlices(recording, 2);
     await appendFile(join(world.folderOf(recording), (await segmentsOf(recording)).at(-1)!), garbage);
     const [found] = await world.reopen();
-    expect(found!.chunkCount).toBe(3);
+    expect((await readAll(found!)).outline).toHaveLength(4);
   });
 
   it('a flipped bit ends the recording before it, in whichever segment', async () => {
@@ -243,20 +453,22 @@ describe('after the app was killed', () => {
     const names = await segmentsOf(recording);
     const path = join(world.folderOf(recording), names[1]!);
     const damaged = await readFile(path);
-    damaged[200]! ^= 1;
+    damaged[300]! ^= 1;
     await writeFile(path, damaged);
     const [found] = await world.reopen();
-    expect(found!.chunkCount).toBe(Number(/\d+/.exec(names[1]!)![0]));
-    await readAll(found!);
+    const firstOfSecond = Number(/\d+/.exec(names[1]!)![0]);
+    expect(found!.appendedCount).toBe(firstOfSecond + 1);
+    expect((await readAll(found!)).outline.at(-1)).toBe('epoch-ended: app-crashed');
   });
 
   it('what was durable and deleted is not missed', async () => {
     const recording = await world.record();
-    await appendSlices(recording, 12);
+    await appendSlices(recording, 11);
+    await recording.finish();
     recording.acknowledge(11);
     await recording.close();
     const [found] = await world.reopen();
-    expect(found!.chunkCount).toBe(13);
+    expect(found!.appendedCount).toBe(13);
     const firstKept = Number(/\d+/.exec((await segmentsOf(found!))[0]!)![0]);
     expect(firstKept).toBeGreaterThan(0);
     expect(found!.durableCount).toBe(firstKept);
@@ -264,18 +476,19 @@ describe('after the app was killed', () => {
   });
 
   it('a recording without a chunk is forgotten', async () => {
-    await world.spool.create(newStart());
+    await world.spool.create(newStart(), SOURCE);
     expect(await world.reopen()).toEqual([]);
-    expect(await readdir(world.directory)).toEqual([]);
-    expect(world.spool.usedBytes).toBe(0);
+    expect(await readdir(world.directory)).toEqual(['ballast']);
+    expect(world.spool.space.usedBytes).toBe(0);
   });
 
   it('a folder that says nothing is left alone and hinders nobody', async () => {
-    await mkdir(join(world.directory, 'stray'));
-    await writeFile(join(world.directory, 'stray', 'chunks-000000000000.spool'), 'x');
+    const stray = `rec_${'0'.repeat(20)}`;
+    await mkdir(join(world.directory, stray));
+    await writeFile(join(world.directory, stray, 'chunks-000000000000.spool'), 'x');
     await world.record();
     expect(await world.reopen()).toHaveLength(1);
-    expect(await readdir(world.directory)).toContain('stray');
+    expect(await readdir(join(world.directory, stray))).toHaveLength(1);
   });
 });
 
@@ -285,6 +498,6 @@ describe('the spool after it was closed', () => {
     await world.spool.close();
     await world.spool.close();
     await expect(recording.appendMedia(bytes(1), 1)).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
-    expect(world.spool.usedBytes).toBe(0);
+    expect(world.spool.space.usedBytes).toBe(0);
   });
 });

@@ -7,49 +7,42 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { SpoolLimits } from './config.ts';
-import type { SpooledStart } from './recording-file.ts';
-import { SpooledRecording, type SpaceAccount } from './spooled-recording.ts';
+import type { RecordedSource, SpooledStart } from './recording-file.ts';
+import { SpoolSpace } from './spool-space.ts';
+import { SpooledRecording } from './spooled-recording.ts';
+
+/** The folders of recordings are named after them; what else lies there is the spool's own. */
+const RECORDING_FOLDER = /^rec_/;
 
 export class ChunkSpool {
+  readonly space: SpoolSpace;
   readonly #directory: string;
   readonly #limits: SpoolLimits;
   readonly #recordings = new Map<Id, SpooledRecording>();
-  #usedBytes = 0;
-  readonly #space: SpaceAccount = {
-    reserve: (bytes) => {
-      if (this.#usedBytes + bytes > this.#limits.limitBytes) {
-        throw new CodedError(
-          'SPOOL_FULL',
-          `Cannot keep more on this disk: ${this.#usedBytes} bytes wait for the server, the limit is ${this.#limits.limitBytes}.`,
-          { details: { usedBytes: this.#usedBytes, limitBytes: this.#limits.limitBytes } },
-        );
-      }
-      this.#usedBytes += bytes;
-    },
-    occupy: (bytes) => {
-      this.#usedBytes += bytes;
-    },
-    release: (bytes) => {
-      this.#usedBytes -= bytes;
-    },
-  };
 
-  private constructor(directory: string, limits: SpoolLimits) {
+  private constructor(directory: string, limits: SpoolLimits, onSpace: () => void) {
+    this.space = new SpoolSpace(directory, limits, onSpace);
     this.#directory = directory;
     this.#limits = limits;
   }
 
-  /** Opens the spool and what earlier runs left in it; a folder that cannot be read is left alone and logged. */
-  static async open(directory: string, limits: SpoolLimits, log: Logger): Promise<ChunkSpool> {
+  /**
+   * Opens the spool and what earlier runs left in it; a folder that cannot be read is left alone and logged. `onSpace`
+   * hears that the space has run out, and that there is some again.
+   */
+  static async open(
+    directory: string,
+    limits: SpoolLimits,
+    { log, onSpace }: { log: Logger; onSpace: () => void },
+  ): Promise<ChunkSpool> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    const spool = new ChunkSpool(directory, limits);
-    for (const name of (await readdir(directory)).toSorted()) await spool.#recover(name, log);
+    const spool = new ChunkSpool(directory, limits, onSpace);
+    const names = (await readdir(directory)).filter((name) => RECORDING_FOLDER.test(name));
+    for (const name of names.toSorted()) await spool.#recover(name, log);
+    await spool.space.takeBallast().catch((error: unknown) => {
+      log.warn({ err: error }, 'no room can be kept for the events of a full disk');
+    });
     return spool;
-  }
-
-  /** Bytes of chunks on this disk. */
-  get usedBytes(): number {
-    return this.#usedBytes;
   }
 
   /** In the order in which they began. */
@@ -58,19 +51,20 @@ export class ChunkSpool {
   }
 
   /** Throws `SPOOL_FULL` when there is no room for even one segment, `SPOOL_FAILED` when the disk refuses. */
-  async create(start: SpooledStart): Promise<SpooledRecording> {
-    this.#space.reserve(this.#limits.segmentBytes);
-    this.#space.release(this.#limits.segmentBytes);
-    const recording = await SpooledRecording.create(start, this.#optionsFor(start.recordingId)).catch(
-      (cause: unknown) => {
-        throw new CodedError('SPOOL_FAILED', 'Cannot begin a recording on this disk.', { cause });
-      },
-    );
-    this.#recordings.set(start.recordingId, recording);
-    return recording;
+  async create(start: SpooledStart, source: RecordedSource): Promise<SpooledRecording> {
+    try {
+      await this.space.checkRoom();
+      const options = this.#optionsFor(start.recordingId);
+      const recording = await SpooledRecording.create({ start, source }, options);
+      this.#recordings.set(start.recordingId, recording);
+      return recording;
+    } catch (cause) {
+      if (cause instanceof CodedError) throw cause;
+      throw new CodedError('SPOOL_FAILED', 'Cannot begin a recording on this disk.', { cause });
+    }
   }
 
-  /** Deletes a recording that is complete at the relay. */
+  /** Deletes a recording that is complete at the relay, or that nobody wants any more. */
   async remove(recording: SpooledRecording): Promise<void> {
     this.#recordings.delete(recording.start.recordingId);
     await recording.remove();
@@ -96,7 +90,7 @@ export class ChunkSpool {
     return {
       directory: join(this.#directory, name),
       segmentBytes: this.#limits.segmentBytes,
-      space: this.#space,
+      space: this.space,
     };
   }
 }

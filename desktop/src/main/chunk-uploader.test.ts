@@ -4,21 +4,12 @@ import { createServer } from 'node:net';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { KIB, SpoolWorld } from '../../testing/spool-world.ts';
+import { EPOCH, KIB, SpoolWorld, UPLOAD_LIMITS } from '../../testing/spool-world.ts';
 import { TestRelay, TOKEN } from '../../testing/test-relay.ts';
 import { ChunkUploader, type UploadState } from './chunk-uploader.ts';
 import type { UploadLimits } from './config.ts';
+import type { Pace } from './ingest-connection.ts';
 import type { SpooledRecording } from './spooled-recording.ts';
-
-const LIMITS: UploadLimits = {
-  reconnect: { initialDelayMs: 10, maxDelayMs: 50 },
-  connectTimeoutMs: 5_000,
-  maxInFlightBytes: 1024 * KIB,
-  pingIntervalMs: 5_000,
-  maxSilentPings: 3,
-  ackTimeoutMs: 5_000,
-  maxRefusalsOfOneChunk: 3,
-};
 
 const WELCOME = {
   recordingId: createId('recording'),
@@ -34,6 +25,7 @@ let world: SpoolWorld;
 let relay: TestRelay;
 let uploader: ChunkUploader | undefined;
 let token: string;
+let pace: Pace;
 let discards: number;
 let waiting: { until: (state: UploadState) => boolean; resolve: (state: UploadState) => void }[];
 let states: UploadState['kind'][];
@@ -42,6 +34,7 @@ beforeEach(async () => {
   world = await SpoolWorld.open(4096 * KIB);
   relay = await TestRelay.open();
   token = TOKEN;
+  pace = 'window';
   discards = 0;
   waiting = [];
   states = [];
@@ -56,7 +49,12 @@ afterEach(async () => {
 function upload(recording: SpooledRecording, limits: Partial<UploadLimits> = {}): ChunkUploader {
   const created = new ChunkUploader({
     recording,
-    limits: { ...LIMITS, ...limits },
+    limits: { ...UPLOAD_LIMITS, ...limits },
+    pace: () => pace,
+    backlog: () => ({
+      bytes: recording.backlogBytes,
+      chunks: recording.appendedCount - recording.durableCount,
+    }),
     log: world.log,
     access: {
       get: () => Promise.resolve({ url: relay.ingestUrl, token }),
@@ -102,7 +100,7 @@ describe('an upload', () => {
     upload(recording);
     await append(recording, 20);
     await recording.finish();
-    expect(await kind('finished')).toEqual({ kind: 'finished', chunkCount: 21 });
+    expect(await kind('finished')).toEqual({ kind: 'finished', chunkCount: 22 });
     expect(reader.media).toEqual(Buffer.concat(Array.from({ length: 20 }, (_, index) => slice(index))));
     expect(recording.backlogBytes).toBe(0);
     expect(states.filter((state) => state !== 'connecting')).toEqual(['uploading', 'finishing', 'finished']);
@@ -123,10 +121,16 @@ describe('an upload', () => {
     const before = await world.record();
     await append(before, 6);
     const [recording] = await world.reopen();
+    await recording!.finish();
     const reader = relay.expect(recording!.start);
     upload(recording!);
     await kind('finished');
-    expect(reader.chunks).toHaveLength(7);
+    expect(reader.outline).toEqual([
+      'epoch-started',
+      ...Array<string>(6).fill('media'),
+      'epoch-ended: app-crashed',
+    ]);
+    expect(relay.hellos[0]?.isCapturing).toBe(false);
   });
 
   it('[I16] tells how many viewers there are, and none when it is not connected', async () => {
@@ -181,6 +185,113 @@ describe('an upload', () => {
   });
 });
 
+describe('an upload that is not to take the network for itself', () => {
+  it('[U5] sends nothing until it may, and one chunk at a time when it is told so', async () => {
+    const recording = await world.record();
+    await append(recording, 4);
+    relay.expect(recording.start);
+    relay.isSilent = true;
+    pace = 'none';
+    const paced = upload(recording);
+    await kind('uploading');
+    expect(paced.isBusy).toBe(true);
+    relay.send({ type: 'viewers', data: { viewerCount: 1 } });
+    await until(() => paced.viewerCount === 1);
+    expect(relay.receivedSequences).toEqual([]);
+
+    pace = 'single';
+    paced.pump();
+    await once(relay, 'chunk');
+    relay.send({ type: 'viewers', data: { viewerCount: 2 } });
+    await until(() => paced.viewerCount === 2);
+    expect(relay.receivedSequences).toEqual([0]);
+    relay.send({ type: 'ack', data: { received: 1, durable: 1 } });
+    await once(relay, 'chunk');
+    expect(relay.receivedSequences).toEqual([0, 1]);
+  });
+});
+
+describe('an interrupted recording', () => {
+  it('[U3] is uploaded as far as it is, left without a connection, and goes on in the same recording', async () => {
+    const before = await world.record();
+    await append(before, 3);
+    const [recording] = await world.reopen();
+    const reader = relay.expect(recording!.start);
+    const closed = once(relay, 'closed');
+    upload(recording!);
+    await kind('parked');
+    await closed;
+    expect(reader.outline.at(-1)).toBe('epoch-ended: app-crashed');
+    expect(relay.hellos.map(({ isCapturing }) => isCapturing)).toEqual([false]);
+
+    recording!.resume();
+    await recording!.beginEpoch(EPOCH);
+    await recording!.appendMedia(slice(1), 1);
+    await recording!.finish();
+    await kind('finished');
+    expect(reader.outline.slice(-4)).toEqual([
+      'epoch-ended: app-crashed',
+      'epoch-started',
+      'media',
+      'epoch-ended: stopped',
+    ]);
+    expect(relay.hellos).toHaveLength(2);
+  });
+
+  it('[U3] that is not resumed is finished with what there is', async () => {
+    const before = await world.record();
+    await append(before, 1);
+    const [recording] = await world.reopen();
+    relay.expect(recording!.start);
+    upload(recording!);
+    await kind('parked');
+    await recording!.finish();
+    expect(await kind('finished')).toEqual({ kind: 'finished', chunkCount: 3 });
+  });
+});
+
+describe('what the relay is told and asks for beside the chunks', () => {
+  it('[U6] is what waits on this disk, seldom, and at once when nothing does any more', async () => {
+    const recording = await world.record();
+    await append(recording, 4);
+    relay.expect(recording.start);
+    relay.isSilent = true;
+    upload(recording, { statusIntervalMs: 20 });
+    await once(relay, 'status');
+    await once(relay, 'status');
+    expect(relay.statuses[0]).toEqual({ backlogBytes: recording.backlogBytes, backlogChunks: 5 });
+    relay.isSilent = false;
+    relay.send({ type: 'ack', data: { received: 5, durable: 5 } });
+    while (relay.statuses.at(-1)?.backlogChunks !== 0) await once(relay, 'status');
+    const { length } = relay.statuses;
+    await append(recording, 1);
+    await durable(recording, 6);
+    // Two more intervals at least pass with the answers to these chunks.
+    expect(relay.statuses.slice(length).every(({ backlogChunks }) => backlogChunks > 0)).toBe(true);
+  });
+
+  it('[U8] are still pictures, as long as they are wanted and the relay is there', async () => {
+    const recording = await world.record();
+    relay.expect(recording.start);
+    const asked = upload(recording);
+    const jpeg = Uint8Array.of(0xff, 0xd8, 0xff, 0xd9);
+    await durable(recording, 1);
+    expect(asked.stillsIntervalMs).toBeNull();
+    relay.send({ type: 'stills', data: { intervalMs: 2_000 } });
+    await until(() => asked.stillsIntervalMs === 2_000);
+    asked.sendStill(jpeg, 42);
+    await once(relay, 'still');
+    expect(relay.stills[0]).toMatchObject({ captureTimeUs: 42, payload: Buffer.from(jpeg) });
+    relay.cut();
+    await kind('reconnecting');
+    expect(asked.stillsIntervalMs).toBeNull();
+    asked.sendStill(jpeg, 43);
+    await append(recording, 1);
+    await durable(recording, 2);
+    expect(relay.stills).toHaveLength(1);
+  });
+});
+
 describe('a connection that is lost', () => {
   it('[I3] is made again, and goes on where the relay says', async () => {
     const recording = await world.record();
@@ -194,8 +305,8 @@ describe('a connection that is lost', () => {
     await append(recording, 5);
     await recording.finish();
     await kind('finished');
-    expect(reader.chunks).toHaveLength(11);
-    expect(relay.receivedSequences).toEqual([...Array(11).keys()]);
+    expect(reader.chunks).toHaveLength(12);
+    expect(relay.receivedSequences).toEqual([...Array(12).keys()]);
     expect(relay.helloCount).toBe(2);
   });
 
@@ -329,7 +440,7 @@ describe('a refusal', () => {
     upload(recording);
     await recording.finish();
     await kind('finished');
-    expect(reader.chunks).toHaveLength(9);
+    expect(reader.chunks).toHaveLength(10);
   });
 
   it.each(['RECORDING_NOT_FOUND', 'DEVICE_REVOKED', 'PROTOCOL_UNSUPPORTED'] as const)(
@@ -394,7 +505,7 @@ describe('a recording that the relay has sealed', () => {
     relay.isSilent = true;
     upload(recording);
     await recording.finish();
-    expect(await kind('finished')).toEqual({ kind: 'finished', chunkCount: 4 });
+    expect(await kind('finished')).toEqual({ kind: 'finished', chunkCount: 5 });
     expect(recording.backlogBytes).toBe(0);
   });
 

@@ -5,7 +5,8 @@
 import { CodedError, createReconnectPolicy, type ErrorCode } from '@proofcast/shared';
 import type { Logger } from 'pino';
 import type { UploadLimits } from './config.ts';
-import { IngestConnection, type IngestAddress } from './ingest-connection.ts';
+import type { Backlog } from './backlog-report.ts';
+import { IngestConnection, type IngestAddress, type Pace } from './ingest-connection.ts';
 import type { SpooledRecording } from './spooled-recording.ts';
 
 export type UploadState =
@@ -15,6 +16,8 @@ export type UploadState =
   | { readonly kind: 'reconnecting'; readonly sinceMs: number; readonly reason: CodedError }
   /** Capture has ended; the rest is on its way. */
   | { readonly kind: 'finishing' }
+  /** Interrupted, and all of it is at the relay: nobody is connected until it goes on or ends. */
+  | { readonly kind: 'parked' }
   | { readonly kind: 'finished'; readonly chunkCount: number }
   /** The relay will never take the rest; it stays in the spool. */
   | { readonly kind: 'failed'; readonly reason: CodedError };
@@ -33,6 +36,8 @@ export class ChunkUploader {
     recording: SpooledRecording;
     access: IngestAccess;
     limits: UploadLimits;
+    pace: () => Pace;
+    backlog: () => Backlog;
     log: Logger;
     onChanged: () => void;
   };
@@ -40,15 +45,21 @@ export class ChunkUploader {
   readonly #unsubscribe: () => void;
   #state: UploadState = { kind: 'connecting' };
   #viewerCount = 0;
+  #stillsIntervalMs: number | null = null;
   #connection: IngestConnection | undefined;
   #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  /** `onChanged` is called when the state, the viewers or the progress have changed. */
+  /**
+   * `onChanged` is called when the state, the viewers or the progress have changed. After what `pace` returns has
+   * changed, call `pump`. `backlog` is what the relay is told.
+   */
   constructor(options: {
     recording: SpooledRecording;
     access: IngestAccess;
     limits: UploadLimits;
+    pace: () => Pace;
+    backlog: () => Backlog;
     log: Logger;
     onChanged: () => void;
   }) {
@@ -71,6 +82,26 @@ export class ChunkUploader {
     return this.#viewerCount;
   }
 
+  /** How often the relay wants a still picture; null when it wants none, or is not there. */
+  get stillsIntervalMs(): number | null {
+    return this.#stillsIntervalMs;
+  }
+
+  /** Whether it uses the network at this moment, or is about to. */
+  get isBusy(): boolean {
+    const isConnected = this.#state.kind === 'uploading' || this.#state.kind === 'finishing';
+    return this.#state.kind === 'connecting' || (isConnected && this.#connection?.isBusy === true);
+  }
+
+  /** Sends what may be sent now. */
+  pump(): void {
+    this.#connection?.pump();
+  }
+
+  sendStill(jpeg: Uint8Array, captureTimeUs: number): void {
+    this.#connection?.sendStill(jpeg, captureTimeUs);
+  }
+
   /** Ends the upload where it is; the spool keeps the rest. Idempotent. */
   close(): void {
     this.#isClosed = true;
@@ -81,7 +112,7 @@ export class ChunkUploader {
 
   /** Never rejects. */
   async #connect(): Promise<void> {
-    const { recording, access, limits } = this.#options;
+    const { recording, access, limits, pace, backlog } = this.#options;
     try {
       const address = await access.get();
       if (this.#isClosed) return;
@@ -89,10 +120,13 @@ export class ChunkUploader {
         address,
         recording,
         limits,
+        pace,
+        backlog,
         listener: {
           onWelcome: () => this.#onWelcome(),
           onProgress: () => this.#onProgress(),
           onViewers: (viewerCount) => this.#onViewers(viewerCount),
+          onStills: (intervalMs) => this.#onStills(intervalMs),
           onStopped: () => this.#end({ kind: 'finished', chunkCount: recording.appendedCount }),
           onFailed: (error) => this.#onFailed(error),
         },
@@ -112,12 +146,14 @@ export class ChunkUploader {
       { recordingId: recording.start.recordingId, durable: recording.durableCount },
       'upload connected',
     );
+    if (this.#isAllThere && recording.isInterrupted) return this.#park();
     this.#change(recording.chunkCount === null ? { kind: 'uploading' } : { kind: 'finishing' });
   }
 
   #onProgress(): void {
     // Only a relay that confirms chunks has proven that the connection is of use.
     this.#policy.reset();
+    if (this.#isAllThere && this.#options.recording.isInterrupted) return this.#park();
     this.#options.onChanged();
   }
 
@@ -126,16 +162,42 @@ export class ChunkUploader {
     this.#options.onChanged();
   }
 
+  #onStills(intervalMs: number | null): void {
+    this.#stillsIntervalMs = intervalMs;
+    this.#options.onChanged();
+  }
+
   #onRecordingChanged(): void {
-    const hasEnded = this.#options.recording.chunkCount !== null;
-    if (hasEnded && this.#state.kind === 'uploading') this.#change({ kind: 'finishing' });
-    else this.#options.onChanged();
+    const { recording, onChanged } = this.#options;
+    if (this.#state.kind === 'parked' && !recording.isInterrupted) {
+      this.#change({ kind: 'connecting' });
+      void this.#connect();
+    } else if (recording.chunkCount !== null && this.#state.kind === 'uploading') {
+      this.#change({ kind: 'finishing' });
+    } else onChanged();
+  }
+
+  get #isAllThere(): boolean {
+    return this.#options.recording.durableCount === this.#options.recording.appendedCount;
+  }
+
+  /** At the relay the stream is then what it is: without a publisher. */
+  #park(): void {
+    this.#connection?.close();
+    this.#onDisconnected();
+    this.#change({ kind: 'parked' });
+  }
+
+  #onDisconnected(): void {
+    this.#connection = undefined;
+    this.#viewerCount = 0;
+    this.#stillsIntervalMs = null;
   }
 
   #onFailed(error: CodedError): void {
     const { recording, access, log } = this.#options;
     const { recordingId } = recording.start;
-    this.#viewerCount = 0;
+    this.#onDisconnected();
     if (isComplete(recording, error)) {
       recording.acknowledge(recording.appendedCount);
       return this.#end({ kind: 'finished', chunkCount: recording.appendedCount });

@@ -27,6 +27,8 @@ export function confirmClosing(options: {
       cancelId: KEEP,
     });
     if (response !== STOP) return;
+    // Also for a page that has crashed and is just being loaded again.
+    sharing.announceStop();
     requestStop();
     await sharing.whenEnded(timeoutMs);
     // What is not confirmed by then stays in the spool and is uploaded after the next start.

@@ -8,6 +8,8 @@ export interface SpoolLimits {
   readonly limitBytes: number;
   /** A segment file is deleted as a whole, so it is about as much as is kept too long. */
   readonly segmentBytes: number;
+  /** Part of the limit, and of the disk, that media may not use: the events which say why nothing is recorded need it. */
+  readonly eventReserveBytes: number;
 }
 
 export interface UploadLimits {
@@ -26,16 +28,26 @@ export interface UploadLimits {
   readonly ackTimeoutMs: number;
   /** How often one chunk may be refused because of its hash before its recording is given up. */
   readonly maxRefusalsOfOneChunk: number;
+  /** The relay is told at most so often what waits on this disk. */
+  readonly statusIntervalMs: number;
+  /** Unsent bytes above which a still picture is dropped: chunks must not wait behind it. */
+  readonly maxBytesBeforeStill: number;
+  /** Recordings of this run that are shown as done; older ones are forgotten. */
+  readonly maxDoneShown: number;
 }
 
 export interface DesktopConfig {
   readonly logLevel: string;
   readonly spool: SpoolLimits;
   readonly upload: UploadLimits;
+  /** Between two attempts to show the page when it crashes before it has captured anything. */
+  readonly reload: ReconnectLimits;
   /** Timeout of one HTTP request to the relay. */
   readonly requestTimeoutMs: number;
   /** Capture that delivers nothing for this long has stalled: even a still screen yields a slice every two seconds. */
   readonly stallAfterMs: number;
+  /** How long a recording that was interrupted by the end of the app waits to be resumed before it is finished. */
+  readonly resumeWindowMs: number;
   readonly thumbnail: { readonly width: number; readonly height: number };
   /** How long quitting waits for the last chunks to be acknowledged; what is left stays in the spool. */
   readonly quitTimeoutMs: number;
@@ -44,9 +56,11 @@ export interface DesktopConfig {
 const Environment = Type.Object({
   LOG_LEVEL: Type.Optional(Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])),
   DESKTOP_SPOOL_LIMIT_MB: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,8}$' })),
+  DESKTOP_RESUME_WINDOW_MS: Type.Optional(Type.String({ pattern: '^[0-9]{1,9}$' })),
 });
 
-const MEGABYTE = 1024 * 1024;
+const KILOBYTE = 1024;
+const MEGABYTE = 1024 * KILOBYTE;
 
 /** Throws a `TypeError` that names the variable whose value cannot be used. */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): DesktopConfig {
@@ -56,11 +70,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): D
       `Cannot use the environment variable ${name}: its value is ${JSON.stringify(env[name])}.`,
     );
   }
+  const limitBytes = Number(env.DESKTOP_SPOOL_LIMIT_MB ?? 4096) * MEGABYTE;
   return {
     logLevel: env.LOG_LEVEL ?? 'info',
     spool: {
-      limitBytes: Number(env.DESKTOP_SPOOL_LIMIT_MB ?? 4096) * MEGABYTE,
-      segmentBytes: 8 * MEGABYTE,
+      limitBytes,
+      // A small spool has several segments too, or nothing could be deleted before all of it is confirmed.
+      segmentBytes: Math.min(8 * MEGABYTE, limitBytes / 8),
+      eventReserveBytes: Math.min(256 * KILOBYTE, limitBytes / 16),
     },
     upload: {
       reconnect: DEFAULT_RECONNECT_LIMITS,
@@ -70,9 +87,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): D
       maxSilentPings: 3,
       ackTimeoutMs: 60_000,
       maxRefusalsOfOneChunk: 3,
+      statusIntervalMs: 5_000,
+      maxBytesBeforeStill: 256 * KILOBYTE,
+      maxDoneShown: 5,
     },
+    reload: { initialDelayMs: 500, maxDelayMs: 30_000 },
     requestTimeoutMs: 10_000,
     stallAfterMs: 7_000,
+    resumeWindowMs: Number(env.DESKTOP_RESUME_WINDOW_MS ?? 30 * 60_000),
     thumbnail: { width: 320, height: 180 },
     quitTimeoutMs: 10_000,
   };

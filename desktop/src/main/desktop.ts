@@ -60,7 +60,7 @@ export async function openDesktop(options: {
       announce();
     },
   });
-  const spool = await ChunkSpool.open(join(dataDirectory, 'spool'), config.spool, log);
+  const spool = await ChunkSpool.open(join(dataDirectory, 'spool'), config.spool, { log, onSpace: announce });
   const queue = new UploadQueue({
     limits: config.upload,
     log,
@@ -68,14 +68,27 @@ export async function openDesktop(options: {
     remove: (recording) => spool.remove(recording).finally(announce),
     onChanged: announce,
   });
-  const recordings = new Recordings(spool, queue, config.stallAfterMs);
-  const sharing = new Sharing();
+  const recordings = new Recordings({
+    spool,
+    queue,
+    stallAfterMs: config.stallAfterMs,
+    resumeWindowMs: config.resumeWindowMs,
+    isOurs: ({ start }) => ingestAccessFor(start, identity) !== null,
+    log,
+    onChanged: announce,
+  });
+  const sharing = new Sharing(announce);
   const readState = (): DesktopState => ({
     enrolment: identity.describe(),
     lastSourceId: settings.current.lastSourceId,
+    share: sharing.description,
     recording: recordings.path,
+    stalledSinceMs: recordings.stalledSinceMs,
+    isSpoolFull: spool.space.isFull,
     relayViewerCount: recordings.viewerCount,
-    leftovers: recordings.leftovers,
+    stillsIntervalMs: recordings.stillsIntervalMs,
+    resumable: sharing.isActive ? null : recordings.resumable,
+    uploads: recordings.uploads,
   });
 
   protocol.handle(APP_SCHEME, await createAppProtocol(join(appDirectory, 'dist', 'renderer')));
@@ -85,6 +98,15 @@ export async function openDesktop(options: {
     if (!window.isDestroyed()) window.webContents.send(channelOf(name), data);
   };
   handDisplayMedia({ session: session.defaultSession, window, sharing });
+  const onPageGone = async (): Promise<void> => {
+    const isStopping = sharing.isStopping;
+    sharing.interrupt();
+    await recordings.onPageGone();
+    if (!isStopping) return;
+    await recordings.endCurrent();
+    sharing.end();
+  };
+  const revival = reviveRenderer({ window, limits: config.reload, log, onGone: onPageGone });
   const stopServing = serveIpc({
     ipcMain,
     webContents: () => window.webContents,
@@ -95,20 +117,14 @@ export async function openDesktop(options: {
       recordings,
       sharing,
       readState,
+      onPageReplaced: onPageGone,
+      onPageProven: () => revival.onProof(),
+      // Chromium lets a page capture only after a click; the person who chose this source has clicked once.
+      lendGesture: () => window.webContents.executeJavaScript('undefined', true),
       listSources: () => listScreenSources(config.thumbnail, window.getMediaSourceId()),
     }),
   });
   const stopPublishing = publishState(changes, () => send('stateChanged', readState()));
-  reviveRenderer({
-    window,
-    log,
-    onGone: () => {
-      sharing.end();
-      recordings
-        .endCurrent()
-        .catch((error: unknown) => log.error({ err: error }, 'the recording cannot be ended'));
-    },
-  });
   confirmClosing({
     window,
     sharing,
@@ -122,6 +138,8 @@ export async function openDesktop(options: {
   const close = async (): Promise<void> => {
     stopServing();
     stopPublishing();
+    revival.close();
+    recordings.close();
     await recordings.endCurrent();
     queue.close();
     await spool.close();

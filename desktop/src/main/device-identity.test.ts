@@ -1,5 +1,5 @@
 import { CodedError } from '@proofcast/shared';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -48,6 +48,17 @@ async function enrolled(): Promise<DeviceIdentity> {
   const identity = await open();
   await identity.enrol(api.url, api.code);
   return identity;
+}
+
+const keyFile = async (): Promise<string> =>
+  (await readdir(directory)).find((name) => name.startsWith('device-key')) ?? '';
+
+/** What the app finds when the key store of the system is locked. Returns what the file was before. */
+async function spoilKey(): Promise<string> {
+  const path = join(directory, await keyFile());
+  const whole = await readFile(path, 'utf8');
+  await writeFile(path, '{"protection":"system","encrypted":"AA=="}');
+  return whole;
 }
 
 describe('an enrolment', () => {
@@ -136,10 +147,29 @@ describe('an enrolment', () => {
 
   it('whose key cannot be read is worth nothing', async () => {
     await enrolled();
-    await writeFile(join(directory, 'device-key.json'), '{"protection":"system","encrypted":"AA=="}');
+    await spoilKey();
     const identity = await open();
     expect(identity.describe()).toEqual({ kind: 'none' });
     await identity.enrol(api.url, api.code);
+    expect(await readdir(directory)).toHaveLength(2);
+    expect((await open()).describe().kind).toBe('enrolled');
+  });
+
+  it('[U9] that the relay refuses leaves a key that cannot be read at the moment as it was', async () => {
+    const described = (await enrolled()).describe();
+    const whole = await spoilKey();
+    const identity = await open();
+    for (const refusal of ['ENROLMENT_CODE_INVALID', 'TOO_MANY_REQUESTS', 'INTERNAL'] as const) {
+      api.refusal = new CodedError(refusal, 'No.');
+      await expect(identity.enrol(api.url, api.code)).rejects.toMatchObject({ code: refusal });
+    }
+    api.refusal = undefined;
+    expect(await readdir(directory)).toHaveLength(2);
+    // The key store of the system can be opened again.
+    await writeFile(join(directory, await keyFile()), whole);
+    const again = await open();
+    expect(again.describe()).toEqual(described);
+    await again.access.get();
   });
 });
 
@@ -215,6 +245,32 @@ describe('tokens', () => {
     const { access } = await enrolled();
     await api.close();
     await expect(access.get()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it.each([-3_600_000, 3_600_000, 86_400_000])(
+    '[U7] are had by a device whose clock is %d ms off, and it asks once more only',
+    async (clockOffsetMs) => {
+      const { access } = await enrolled();
+      api.clockOffsetMs = clockOffsetMs;
+      access.discard();
+      const before = api.requestCount;
+      await access.get();
+      expect(api.requestCount).toBe(before + 2);
+      access.discard();
+      await access.get();
+      expect(api.requestCount).toBe(before + 3);
+    },
+  );
+
+  it('[U7] are asked for once when the refusal is not about the clock', async () => {
+    const { access } = await enrolled();
+    access.discard();
+    api.refusal = new CodedError('TOKEN_INVALID', 'It was used before.', {
+      details: { relayTimeMs: Date.now() },
+    });
+    const before = api.requestCount;
+    await expect(access.get()).rejects.toMatchObject({ code: 'TOKEN_INVALID' });
+    expect(api.requestCount).toBe(before + 1);
   });
 
   it('[A8] are refused to a revoked device, though some are in hand', async () => {

@@ -33,7 +33,10 @@ export class DeviceIdentity {
     const { enrolment } = options.settings.current;
     if (enrolment === null) return identity;
     try {
-      identity.#use(enrolment, await DeviceKey.open(options.directory, options.keyStore));
+      identity.#use(
+        enrolment,
+        await DeviceKey.open(options.directory, keyFileOf(enrolment), options.keyStore),
+      );
     } catch (error) {
       options.log.error({ err: error, deviceId: enrolment.deviceId }, 'the key of the device cannot be read');
     }
@@ -87,10 +90,12 @@ export class DeviceIdentity {
 
   /** Forgets the enrolment and destroys the key. */
   async forget(): Promise<void> {
+    const { directory, settings, onChanged } = this.#options;
+    const { enrolment } = settings.current;
     this.#access = undefined;
-    await this.#options.settings.update({ enrolment: null });
-    await DeviceKey.remove(this.#options.directory);
-    this.#options.onChanged();
+    await settings.update({ enrolment: null });
+    if (enrolment) await DeviceKey.remove(directory, keyFileOf(enrolment));
+    onChanged();
   }
 
   async #enrol(serverUrlText: string, code: string): Promise<void> {
@@ -98,14 +103,28 @@ export class DeviceIdentity {
     const serverUrl = parseServerUrl(serverUrlText);
     // The key is on the disk before the code is spent: a crash in between costs a code, never an identity.
     const key = await DeviceKey.create(directory, keyStore);
+    const { protection: keyProtection, fileName: keyFile } = key;
     const { deviceId, deviceName, companyName } = await callRelay('enrol', {
       serverUrl,
       body: { code: code.trim(), publicKey: key.publicKey, machine: machineInfo() },
       timeoutMs: requestTimeoutMs,
+    }).catch(async (error: unknown) => {
+      await DeviceKey.remove(directory, keyFile);
+      throw error;
     });
-    const keyProtection = key.protection;
-    const enrolment = { serverUrl, deviceId, deviceName, companyName, keyProtection, streamId: null };
+    const before = settings.current.enrolment;
+    // From here on the new key is the one that counts; the settings name it, so that the two change at once.
+    const enrolment = {
+      serverUrl,
+      deviceId,
+      deviceName,
+      companyName,
+      keyProtection,
+      keyFile,
+      streamId: null,
+    };
     await settings.update({ enrolment });
+    if (before) await DeviceKey.remove(directory, keyFileOf(before));
     log.info({ deviceId, serverUrl, keyProtection }, 'enrolled');
     if (keyProtection === 'file')
       log.warn('no key store: the key of the device is protected by its file mode only');
@@ -135,6 +154,11 @@ export class DeviceIdentity {
     if (enrolment?.deviceId !== deviceId || enrolment.streamId === streamId) return;
     await this.#options.settings.update({ enrolment: { ...enrolment, streamId } });
   }
+}
+
+/** An enrolment that names no file was made when there was only one name. */
+function keyFileOf({ keyFile = 'device-key.json' }: StoredEnrolment): string {
+  return keyFile;
 }
 
 function machineInfo(): MachineInfo {

@@ -25,7 +25,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-const storedText = () => readFile(join(directory, 'device-key.json'), 'utf8');
+const storedText = ({ fileName }: DeviceKey) => readFile(join(directory, fileName), 'utf8');
 
 describe('the key of the device', () => {
   it.each([
@@ -33,7 +33,7 @@ describe('the key of the device', () => {
     ['no key store', noKeyStore],
   ])('is the same after a restart, with %s', async (_what, store) => {
     const key = await DeviceKey.create(directory, store);
-    const again = await DeviceKey.open(directory, store);
+    const again = await DeviceKey.open(directory, key.fileName, store);
     expect(again.publicKey).toEqual(key.publicKey);
     expect(again.protection).toBe(key.protection);
   });
@@ -41,7 +41,7 @@ describe('the key of the device', () => {
   it('is stored encrypted where the system has a key store', async () => {
     const key = await DeviceKey.create(directory, keyStore);
     expect(key.protection).toBe('system');
-    expect(await storedText()).not.toContain('"d"');
+    expect(await storedText(key)).not.toContain('"d"');
   });
 
   it.each([
@@ -50,7 +50,7 @@ describe('the key of the device', () => {
   ])('is protected by its file mode where the system %s, and says so', async (_what, store) => {
     const key = await DeviceKey.create(directory, store);
     expect(key.protection).toBe('file');
-    expect((await stat(join(directory, 'device-key.json'))).mode & 0o777).toBe(0o600);
+    expect((await stat(join(directory, key.fileName))).mode & 0o777).toBe(0o600);
   });
 
   it('shows no private part', async () => {
@@ -73,9 +73,17 @@ describe('the key of the device', () => {
   });
 
   it('cannot be opened after it was removed', async () => {
-    await DeviceKey.create(directory, noKeyStore);
-    await DeviceKey.remove(directory);
-    await DeviceKey.remove(directory);
-    await expect(DeviceKey.open(directory, noKeyStore)).rejects.toThrow('ENOENT');
+    const { fileName } = await DeviceKey.create(directory, noKeyStore);
+    await DeviceKey.remove(directory, fileName);
+    await DeviceKey.remove(directory, fileName);
+    await expect(DeviceKey.open(directory, fileName, noKeyStore)).rejects.toThrow('ENOENT');
+  });
+
+  it('is not touched by a newer one', async () => {
+    const first = await DeviceKey.create(directory, noKeyStore);
+    const second = await DeviceKey.create(directory, noKeyStore);
+    expect(second.publicKey).not.toEqual(first.publicKey);
+    const again = await DeviceKey.open(directory, first.fileName, noKeyStore);
+    expect(again.publicKey).toEqual(first.publicKey);
   });
 });

@@ -40,15 +40,18 @@ const ASSERTION_LIFE_S = 45;
 export class DeviceKey {
   readonly publicKey: Ed25519PublicJwk;
   readonly protection: KeyProtection;
+  /** Of its file in the folder of the app. */
+  readonly fileName: string;
   readonly #jwk: PrivateJwk;
 
-  private constructor(jwk: PrivateJwk, protection: KeyProtection) {
+  private constructor(jwk: PrivateJwk, protection: KeyProtection, fileName: string) {
     this.#jwk = jwk;
     this.protection = protection;
+    this.fileName = fileName;
     this.publicKey = { kty: jwk.kty, crv: jwk.crv, x: jwk.x };
   }
 
-  /** Makes a new key pair and stores it in place of an older one. */
+  /** Makes a new key pair and stores it in a file of its own, so that a key which is in use stays as it is. */
   static async create(directory: string, keyStore: KeyStore): Promise<DeviceKey> {
     const { privateKey } = await generateKeyPair(TOKEN_ALGORITHM, { crv: 'Ed25519', extractable: true });
     const { kty, crv, x, d } = await exportJWK(privateKey);
@@ -62,21 +65,23 @@ export class DeviceKey {
           }
         : { protection, jwk };
     // Readable by this user alone in both cases; without a key store that is all the protection there is.
-    await writeFileAtomically(pathIn(directory), JSON.stringify(file), 0o600);
-    return new DeviceKey(jwk, protection);
+    const fileName = `device-key-${randomUUID()}.json`;
+    await writeFileAtomically(join(directory, fileName), JSON.stringify(file), 0o600);
+    return new DeviceKey(jwk, protection, fileName);
   }
 
-  /** Throws when there is no key, or the key store no longer opens it. */
-  static async open(directory: string, keyStore: KeyStore): Promise<DeviceKey> {
-    const text = await readFile(pathIn(directory), 'utf8');
+  /** Throws when there is no such key, or the key store does not open it. */
+  static async open(directory: string, fileName: string, keyStore: KeyStore): Promise<DeviceKey> {
+    const text = await readFile(join(directory, fileName), 'utf8');
     const file = parseWith(KeyFile, parseJson(text, 'the key file'), 'the key file');
-    if (file.protection === 'file') return new DeviceKey(file.jwk, 'file');
+    if (file.protection === 'file') return new DeviceKey(file.jwk, 'file', fileName);
     const { result } = await keyStore.decryptStringAsync(Buffer.from(file.encrypted, 'base64'));
-    return new DeviceKey(parseWith(PrivateJwk, parseJson(result, 'the key'), 'the key'), 'system');
+    const jwk = parseWith(PrivateJwk, parseJson(result, 'the key'), 'the key');
+    return new DeviceKey(jwk, 'system', fileName);
   }
 
-  static async remove(directory: string): Promise<void> {
-    await rm(pathIn(directory), { force: true });
+  static async remove(directory: string, fileName: string): Promise<void> {
+    await rm(join(directory, fileName), { force: true });
   }
 
   /** Proves to the relay that this is the device: valid once and briefly. */
@@ -92,10 +97,6 @@ export class DeviceKey {
       .setExpirationTime(issuedAt + ASSERTION_LIFE_S)
       .sign(await importJWK(this.#jwk, TOKEN_ALGORITHM));
   }
-}
-
-function pathIn(directory: string): string {
-  return join(directory, 'device-key.json');
 }
 
 async function chooseProtection(keyStore: KeyStore): Promise<KeyProtection> {

@@ -5,6 +5,7 @@
 import {
   CodedError,
   encodeMessage,
+  encodeStill,
   fromErrorBody,
   INGEST_FROM_PUBLISHER,
   INGEST_FROM_RELAY,
@@ -15,6 +16,7 @@ import {
   type MessageToPublisher,
 } from '@proofcast/shared';
 import { WebSocket, type RawData } from 'ws';
+import { BacklogReport, type Backlog } from './backlog-report.ts';
 import type { UploadLimits } from './config.ts';
 import { refusalIn } from './relay-client.ts';
 import { SendWindow } from './send-window.ts';
@@ -35,19 +37,26 @@ export interface IngestListener {
   /** The relay has confirmed more chunks. */
   onProgress(): void;
   onViewers(viewerCount: number): void;
+  /** How often the relay wants a still picture; null when it wants none. */
+  onStills(intervalMs: number | null): void;
   /** The relay has everything; the connection is closed. */
   onStopped(): void;
   /** The connection is over, and `onStopped` was not called. Called once, and not after `close`. */
   onFailed(error: CodedError): void;
 }
 
+/** How much may be sent at the moment: all that the window takes, one chunk at a time, or nothing. */
+export type Pace = 'window' | 'single' | 'none';
+
 export class IngestConnection {
   readonly #recording: SpooledRecording;
   readonly #limits: UploadLimits;
+  readonly #pace: () => Pace;
   readonly #listener: IngestListener;
   readonly #socket: WebSocket;
   readonly #unsubscribe: () => void;
   readonly #pings: NodeJS.Timeout;
+  readonly #report: BacklogReport;
   #deadline: NodeJS.Timeout;
   #state: 'connecting' | 'open' | 'over' = 'connecting';
   #isPumping = false;
@@ -57,15 +66,19 @@ export class IngestConnection {
   #bufferedBytes = 0;
   #refused = { sequence: -1, times: 0, expectedEchoes: 0 };
 
+  /** `backlog` is what this connection reports to the relay. After `pace` has changed, call `pump`. */
   constructor(options: {
     address: IngestAddress;
     recording: SpooledRecording;
     limits: UploadLimits;
+    pace: () => Pace;
+    backlog: () => Backlog;
     listener: IngestListener;
   }) {
-    const { address, recording, limits, listener } = options;
+    const { address, recording, limits, pace, backlog, listener } = options;
     this.#recording = recording;
     this.#limits = limits;
+    this.#pace = pace;
     this.#listener = listener;
     this.#socket = new WebSocket(address.url, {
       headers: { authorization: `Bearer ${address.token}` },
@@ -76,7 +89,29 @@ export class IngestConnection {
     this.#listenTo(this.#socket);
     this.#deadline = this.#startDeadline(limits.connectTimeoutMs, 'did not welcome the recording');
     this.#pings = setInterval(() => this.#ping(), limits.pingIntervalMs);
-    this.#unsubscribe = recording.subscribe(() => void this.#pump());
+    this.#unsubscribe = recording.subscribe(() => this.pump());
+    this.#report = new BacklogReport({
+      read: backlog,
+      send: ({ bytes, chunks }) => this.#sendStatus(bytes, chunks),
+      intervalMs: limits.statusIntervalMs,
+    });
+  }
+
+  /** Whether the relay still owes an answer, or something is there that it has not been sent. */
+  get isBusy(): boolean {
+    if (this.#state !== 'open') return this.#state === 'connecting';
+    return this.#window.count > 0 || this.#isStopSent || this.#window.next < this.#recording.appendedCount;
+  }
+
+  /** Sends what may be sent now. */
+  pump(): void {
+    void this.#pump();
+  }
+
+  /** Sends a still picture, unless it would keep chunks waiting. It is not numbered, kept or repeated. */
+  sendStill(jpeg: Uint8Array, captureTimeUs: number): void {
+    if (this.#state !== 'open' || this.#socket.bufferedAmount > this.#limits.maxBytesBeforeStill) return;
+    this.#socket.send(encodeStill({ captureTimeUs, payload: jpeg }));
   }
 
   /** Ends the connection without a report. Idempotent. */
@@ -84,6 +119,7 @@ export class IngestConnection {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#unsubscribe();
+    this.#report.close();
     clearInterval(this.#pings);
     clearTimeout(this.#deadline);
     this.#socket.terminate();
@@ -112,10 +148,11 @@ export class IngestConnection {
 
   #sayHello(): void {
     const { recordingId, startedAtUs } = this.#recording.start;
+    const { isCapturing } = this.#recording;
     const sentAtUs = Date.now() * 1000;
     this.#send({
       type: 'hello',
-      data: { protocol: RELAY_PROTOCOL_VERSION, recordingId, startedAtUs, sentAtUs },
+      data: { protocol: RELAY_PROTOCOL_VERSION, recordingId, startedAtUs, sentAtUs, isCapturing },
     });
   }
 
@@ -148,6 +185,8 @@ export class IngestConnection {
         return this.#onRefused(message.data);
       case 'viewers':
         return this.#listener.onViewers(message.data.viewerCount);
+      case 'stills':
+        return this.#listener.onStills(message.data.intervalMs);
       case 'stopped':
         return this.#onStopped(message.data);
     }
@@ -164,8 +203,8 @@ export class IngestConnection {
     this.#state = 'open';
     this.#window = new SendWindow(Math.min(windowBytes, this.#limits.maxInFlightBytes), nextSequence);
     clearTimeout(this.#deadline);
-    this.#listener.onWelcome();
     this.#listener.onViewers(viewerCount);
+    this.#listener.onWelcome();
     void this.#pump();
   }
 
@@ -178,6 +217,7 @@ export class IngestConnection {
     this.#recording.acknowledge(durable);
     if (!isProgress) return;
     this.#watchProgress();
+    this.#report.onChanged();
     this.#listener.onProgress();
     void this.#pump();
   }
@@ -246,7 +286,7 @@ export class IngestConnection {
       return false;
     }
     const bytes = recording.payloadBytes(sequence);
-    if (sequence >= recording.appendedCount || !this.#window.hasRoomFor(bytes)) return false;
+    if (sequence >= recording.appendedCount || !this.#maySend(bytes)) return false;
     const frame = await recording.readFrame(sequence);
     // While the disk was read, the connection may have ended or the relay may have asked for another chunk.
     if (this.#state !== 'open' || sequence !== this.#window.next) return true;
@@ -254,6 +294,21 @@ export class IngestConnection {
     if (this.#window.count === 1) this.#watchProgress();
     this.#socket.send(frame);
     return true;
+  }
+
+  #maySend(bytes: number): boolean {
+    switch (this.#pace()) {
+      case 'none':
+        return false;
+      case 'single':
+        return this.#window.count === 0;
+      case 'window':
+        return this.#window.hasRoomFor(bytes);
+    }
+  }
+
+  #sendStatus(backlogBytes: number, backlogChunks: number): void {
+    if (this.#state === 'open') this.#send({ type: 'status', data: { backlogBytes, backlogChunks } });
   }
 
   /** As long as the relay owes an answer, it must not be silent for too long. */

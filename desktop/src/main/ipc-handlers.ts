@@ -14,9 +14,20 @@ export function createIpcHandlers(parts: {
   sharing: Sharing;
   listSources: () => Promise<ScreenSource[]>;
   readState: () => DesktopState;
+  /** Whatever page was there before is gone. */
+  onPageReplaced: () => Promise<void>;
+  /** Lets the page do once what otherwise needs a click. */
+  lendGesture: () => Promise<void>;
+  /** The page has captured something. */
+  onPageProven: () => void;
 }): IpcHandlers {
   const { settings, identity, recordings, sharing, listSources, readState } = parts;
+  const { onPageReplaced, lendGesture, onPageProven } = parts;
   return {
+    async openPage() {
+      await onPageReplaced();
+      return readState();
+    },
     readState,
     async enrol({ serverUrl, code }) {
       await identity.enrol(serverUrl, code);
@@ -31,14 +42,26 @@ export function createIpcHandlers(parts: {
     async listSources() {
       return { sources: await listSources() };
     },
-    async beginSharing({ sourceId }) {
-      if (sharing.isActive) throw new CodedError('MESSAGE_UNEXPECTED', 'Something is being shared already.');
-      sharing.begin(sourceId);
-      await settings.update({ lastSourceId: sourceId });
+    async beginSharing({ source, resumes }) {
+      if (resumes !== undefined) {
+        if (sharing.isActive)
+          throw new CodedError('MESSAGE_UNEXPECTED', 'Something is being shared already.');
+        await recordings.resume(resumes);
+      }
+      sharing.begin(source);
+      await settings.update({ lastSourceId: source.sourceId });
+      return {};
+    },
+    async continueSharing() {
+      const source = sharing.continue();
+      await lendGesture();
+      return { source };
+    },
+    announceStop() {
+      sharing.announceStop();
       return {};
     },
     async endSharing() {
-      // A renderer that was reloaded in the middle knows of no recording; what it left open ends here.
       try {
         await recordings.endCurrent();
       } finally {
@@ -46,14 +69,22 @@ export function createIpcHandlers(parts: {
       }
       return {};
     },
+    declineResumption() {
+      recordings.declineResumption();
+      return {};
+    },
+    async discardRecording({ recordingId }) {
+      await recordings.discard(recordingId);
+      return {};
+    },
     async readSfuAccess({ isRefused }) {
       if (isRefused) identity.access.discard();
       const { tokens, renewInMs } = await identity.access.get();
       return { ...tokens.sfu, streamId: tokens.streamId, renewInMs };
     },
-    async beginRecording() {
-      if (!sharing.isActive) throw new CodedError('MESSAGE_UNEXPECTED', 'Nothing is being shared.');
-      return { recordingId: await recordings.begin(await identity.readPublisher()) };
+    async openRecording() {
+      const { source } = sharing;
+      return { recordingId: await recordings.openCurrent(await identity.readPublisher(), source) };
     },
     async beginEpoch({ recordingId, start }) {
       await recordings.beginEpoch(recordingId, start);
@@ -61,10 +92,17 @@ export function createIpcHandlers(parts: {
     },
     async appendSlice({ recordingId, captureTimeUs, bytes }) {
       await recordings.appendMedia(recordingId, bytes, captureTimeUs);
+      onPageProven();
       return {};
     },
-    async endRecording({ recordingId }) {
-      return { chunkCount: await recordings.end(recordingId) };
+    async endEpoch({ recordingId, reason }) {
+      if (reason === 'source-ended') sharing.lose();
+      await recordings.endEpoch(recordingId, reason);
+      return {};
+    },
+    sendStill({ captureTimeUs, bytes }) {
+      recordings.sendStill(bytes, captureTimeUs);
+      return {};
     },
   };
 }

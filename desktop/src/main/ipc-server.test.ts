@@ -20,17 +20,23 @@ const epochStart = {
 
 /** Parameters that are right, for every request there is. */
 const RIGHT: Record<IpcRequestName, object> = {
+  openPage: {},
   readState: {},
   enrol: { serverUrl: 'https://relay.example.com', code: 'ABCD' },
   forgetEnrolment: {},
   listSources: {},
-  beginSharing: { sourceId: 'screen:0:0' },
+  beginSharing: { source: { sourceId: 'screen:0:0', name: 'Entire screen' } },
+  continueSharing: {},
+  announceStop: {},
   endSharing: {},
+  declineResumption: {},
+  discardRecording: { recordingId },
   readSfuAccess: { isRefused: false },
-  beginRecording: {},
+  openRecording: {},
   beginEpoch: { recordingId, start: epochStart },
   appendSlice: { recordingId, captureTimeUs: 1, bytes: Uint8Array.of(1) },
-  endRecording: { recordingId },
+  endEpoch: { recordingId, reason: 'stopped' },
+  sendStill: { captureTimeUs: 1, bytes: Uint8Array.of(1) },
 };
 const names = Object.keys(IPC_REQUESTS) as IpcRequestName[];
 

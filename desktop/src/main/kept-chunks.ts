@@ -5,17 +5,21 @@
 import { CHUNK_HEADER_BYTES } from '@proofcast/shared';
 import { join } from 'node:path';
 import { syncDirectory } from './atomic-file.ts';
+import type { SpoolPosition } from './spool-position.ts';
 import { segmentName, type RecoveredFrames } from './spool-recovery.ts';
 import { SpoolSegment, type StoredFrame } from './spool-segment.ts';
 
 interface KeptSegment {
   readonly segment: SpoolSegment;
   lastSequence: number;
+  /** An append to it failed, so nothing may follow what it holds. */
+  isBroken: boolean;
 }
 
 export class KeptChunks {
   readonly #directory: string;
   readonly #segmentBytes: number;
+  readonly #onFreed: (bytes: number) => void;
   readonly #segments: KeptSegment[] = [];
   readonly #kept = new Map<number, { segment: SpoolSegment; frame: StoredFrame }>();
   #removing: Promise<void> = Promise.resolve();
@@ -24,9 +28,11 @@ export class KeptChunks {
   #backlogBytes = 0;
   #durableBytes = 0;
 
-  constructor(directory: string, segmentBytes: number) {
+  /** `onFreed` hears how many bytes of frames the disk has back. */
+  constructor(directory: string, segmentBytes: number, onFreed: (bytes: number) => void) {
     this.#directory = directory;
     this.#segmentBytes = segmentBytes;
+    this.#onFreed = onFreed;
   }
 
   get appendedCount(): number {
@@ -45,27 +51,36 @@ export class KeptChunks {
     return this.#durableBytes;
   }
 
-  /** Size of all segment files. */
-  get sizeBytes(): number {
-    return this.#segments.reduce((sum, { segment }) => sum + segment.sizeBytes, 0);
+  /** Size of all frames in the segment files, durable ones included that share a file with others. */
+  get frameBytes(): number {
+    return this.#segments.reduce((sum, { segment }) => sum + segment.frameBytes, 0);
   }
 
   /** Takes what was found on the disk; call before anything else. */
-  takeOver({ segments, firstSequence, nextSequence }: RecoveredFrames): void {
+  takeOver({ segments, firstSequence, position }: RecoveredFrames): void {
     for (const { segment, frames } of segments) {
-      const kept = { segment, lastSequence: frames.at(-1)?.sequence ?? -1 };
+      const kept = { segment, lastSequence: frames.at(-1)?.sequence ?? -1, isBroken: false };
       this.#segments.push(kept);
       for (const frame of frames) this.#keep(kept, frame);
     }
     this.#durable = firstSequence;
-    this.#appended = nextSequence;
+    this.#appended = position.nextSequence;
   }
 
-  /** Resolves when all frames are on the disk. After an error nothing may be appended any more. */
-  async append(frames: readonly Uint8Array[]): Promise<void> {
-    const current = await this.#currentSegment();
+  /**
+   * Resolves when all frames, which follow `position`, are on the disk. After an error none of them counts, and they
+   * or others may be appended: that goes to a new file, because what a failed sync has left behind is unknown.
+   */
+  async append(frames: readonly Uint8Array[], position: SpoolPosition): Promise<void> {
+    const current = await this.#currentSegment(position);
     let offset = current.segment.sizeBytes;
-    await current.segment.append(frames);
+    try {
+      await current.segment.append(frames);
+    } catch (error) {
+      current.isBroken = true;
+      await current.segment.cutTail();
+      throw error;
+    }
     for (const { length } of frames) {
       const payloadBytes = length - CHUNK_HEADER_BYTES;
       this.#keep(current, { sequence: this.#appended, offset, frameBytes: length, payloadBytes });
@@ -85,23 +100,23 @@ export class KeptChunks {
     return kept.segment.read(kept.frame);
   }
 
-  /** Chunks 0 … n−1 need not be kept any more. Returns the size of the files that are given up. */
-  acknowledge(durableCount: number): number {
+  /** Chunks 0 … n−1 need not be kept any more. */
+  acknowledge(durableCount: number): void {
     for (; this.#durable < Math.min(durableCount, this.#appended); this.#durable += 1) {
       const payloadBytes = this.find(this.#durable)?.payloadBytes ?? 0;
       this.#kept.delete(this.#durable);
       this.#backlogBytes -= payloadBytes;
       this.#durableBytes += payloadBytes;
     }
-    let freedBytes = 0;
     // The last segment stays: it is being written, and it tells a recovery where the recording ends.
     while (this.#segments.length > 1 && this.#segments[0] && this.#segments[0].lastSequence < this.#durable) {
       const { segment } = this.#segments.shift() as KeptSegment;
-      freedBytes += segment.sizeBytes;
       // A file that cannot be deleted now is found and deleted after the next start.
-      this.#removing = this.#removing.then(() => segment.remove()).catch(() => undefined);
+      this.#removing = this.#removing
+        .then(() => segment.remove())
+        .catch(() => undefined)
+        .then(() => this.#onFreed(segment.frameBytes));
     }
-    return freedBytes;
   }
 
   async close(): Promise<void> {
@@ -109,13 +124,23 @@ export class KeptChunks {
     for (const { segment } of this.#segments) await segment.close();
   }
 
-  async #currentSegment(): Promise<KeptSegment> {
+  async #currentSegment(position: SpoolPosition): Promise<KeptSegment> {
     const current = this.#segments.at(-1);
-    if (current && current.segment.sizeBytes < this.#segmentBytes) return current;
-    const segment = await SpoolSegment.create(join(this.#directory, segmentName(this.#appended)));
-    const created = { segment, lastSequence: this.#appended };
+    if (current && !current.isBroken && current.segment.sizeBytes < this.#segmentBytes) return current;
+    if (current?.isBroken && current.segment.frameBytes === 0) {
+      // The next one has the same name.
+      this.#segments.pop();
+      await current.segment.remove();
+    }
+    const path = join(this.#directory, segmentName(position.nextSequence));
+    const segment = await SpoolSegment.create(path, position);
+    // Its name is durable before the one before it may be deleted, so that the position is never lost.
+    await syncDirectory(this.#directory).catch(async (error: unknown) => {
+      await segment.remove();
+      throw error;
+    });
+    const created = { segment, lastSequence: position.nextSequence, isBroken: false };
     this.#segments.push(created);
-    await syncDirectory(this.#directory);
     return created;
   }
 

@@ -12,6 +12,9 @@ const SLOT = 0;
 /** Tokens are renewed in the last part of their life, so that a relay that is away for minutes does no harm. */
 const MARGIN = 0.2;
 
+/** Less than that is the way to the relay and back, and no reason for a refusal. */
+const MIN_CLOCK_CORRECTION_MS = 5_000;
+
 interface Held {
   tokens: PublishTokens;
   /** On the monotonic clock, because the wall clocks of the relay and of this machine may differ. */
@@ -28,6 +31,8 @@ export class PublishAccess {
     onTokens: (tokens: PublishTokens) => Promise<void>;
   };
   #held: Held | undefined;
+  /** Relay's clock minus ours, as far as a refused assertion has told it. For tokens only: capture times stay ours. */
+  #clockOffsetMs = 0;
   #fetching: Promise<Held> | undefined;
 
   /** `onTokens` hears of each new set before anybody else; it does not reject. */
@@ -71,14 +76,17 @@ export class PublishAccess {
   }
 
   async #request(): Promise<Held> {
-    const { serverUrl, deviceId, key, requestTimeoutMs, onTokens } = this.#options;
-    const assertion = await key.signAssertion(deviceId, new Date());
     const requestedAtMs = performance.now();
-    const tokens = await callRelay('createPublishTokens', {
-      serverUrl,
-      body: { assertion, slot: SLOT },
-      timeoutMs: requestTimeoutMs,
+    const tokens = await this.#createTokens().catch((error: unknown) => {
+      const relayTimeMs = error instanceof CodedError ? error.details?.['relayTimeMs'] : undefined;
+      if (typeof relayTimeMs !== 'number') throw error;
+      const clockOffsetMs = relayTimeMs - Date.now();
+      // An assertion that was refused although it bore the relay's time was refused for another reason.
+      if (Math.abs(clockOffsetMs - this.#clockOffsetMs) < MIN_CLOCK_CORRECTION_MS) throw error;
+      this.#clockOffsetMs = clockOffsetMs;
+      return this.#createTokens();
     });
+    const { onTokens } = this.#options;
     const life = lifeMs(tokens.ingest.token);
     this.#held = {
       tokens,
@@ -87,6 +95,16 @@ export class PublishAccess {
     };
     await onTokens(tokens);
     return this.#held;
+  }
+
+  async #createTokens(): Promise<PublishTokens> {
+    const { serverUrl, deviceId, key, requestTimeoutMs } = this.#options;
+    const assertion = await key.signAssertion(deviceId, new Date(Date.now() + this.#clockOffsetMs));
+    return callRelay('createPublishTokens', {
+      serverUrl,
+      body: { assertion, slot: SLOT },
+      timeoutMs: requestTimeoutMs,
+    });
   }
 }
 

@@ -15,9 +15,14 @@ export const SpooledStart = Type.Object({
 });
 export type SpooledStart = Static<typeof SpooledStart>;
 
+/** What was chosen to be shared when the recording began. */
+export const RecordedSource = Type.Object({ sourceId: Type.String(), name: Type.String() });
+export type RecordedSource = Static<typeof RecordedSource>;
+
 export const RecordingFile = Type.Object({
-  version: Type.Literal(1),
+  version: Type.Literal(2),
   start: SpooledStart,
+  source: RecordedSource,
   /** Null while capture goes on. */
   chunkCount: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
 });

@@ -1,43 +1,102 @@
-/** The recordings of this device: the running one, which the renderer feeds, and those that still have to leave. */
-import { CodedError, createId, type EpochStart, type Id } from '@proofcast/shared';
-import type { DesktopState, RecordingPath } from '../ipc.ts';
+/**
+ * The recordings of this device: the one that is being shared, which the renderer feeds, the one that can be resumed
+ * after the app died, and those that still have to leave. One share is one recording, whatever happens to the recorder
+ * and to the page (rule U2).
+ */
+import { CodedError, createId, type EpochEndReason, type EpochStart, type Id } from '@proofcast/shared';
+import type { Logger } from 'pino';
+import type { RecordingPath, Resumable, UploadItem } from '../ipc.ts';
 import { CaptureWatch } from './capture-watch.ts';
 import type { ChunkSpool } from './chunk-spool.ts';
+import { InterruptedRecording } from './interrupted-recording.ts';
+import type { RecordedSource } from './recording-file.ts';
 import type { SpooledRecording } from './spooled-recording.ts';
+import { describeUpload } from './upload-item.ts';
 import type { UploadQueue } from './upload-queue.ts';
 
+interface Options {
+  readonly spool: ChunkSpool;
+  readonly queue: UploadQueue;
+  readonly stallAfterMs: number;
+  readonly resumeWindowMs: number;
+  /** Whether the recording was made under the enrolment that the device has now. */
+  readonly isOurs: (recording: SpooledRecording) => boolean;
+  readonly log: Logger;
+  readonly onChanged: () => void;
+}
+
 export class Recordings {
-  readonly #spool: ChunkSpool;
-  readonly #queue: UploadQueue;
-  readonly #stallAfterMs: number;
+  readonly #options: Options;
   /** The running recording, or the last one of this run. */
   #current: SpooledRecording | undefined;
+  #interrupted: InterruptedRecording | undefined;
   #watch: CaptureWatch | undefined;
 
   /** Begins to upload what earlier runs have left in the spool. */
-  constructor(spool: ChunkSpool, queue: UploadQueue, stallAfterMs: number) {
-    this.#spool = spool;
-    this.#queue = queue;
-    this.#stallAfterMs = stallAfterMs;
+  constructor(options: Options) {
+    this.#options = options;
+    const { spool, queue } = options;
     for (const recording of spool.recordings) queue.add(recording);
+    this.#offerResumption(spool.recordings.filter(({ isInterrupted }) => isInterrupted));
   }
 
-  /** Throws `SPOOL_FULL` or `SPOOL_FAILED`. */
-  async begin(publisher: { streamId: Id; deviceId: Id; serverUrl: string }): Promise<Id> {
-    const { streamId, deviceId, serverUrl } = publisher;
+  /**
+   * The recording that the running share feeds. It is begun when there is none, or when the relay takes no more of the
+   * one there was. Throws `SPOOL_FULL` or `SPOOL_FAILED`.
+   */
+  async openCurrent(
+    publisher: { streamId: Id; deviceId: Id; serverUrl: string },
+    source: RecordedSource,
+  ): Promise<Id> {
+    const { spool, queue } = this.#options;
+    const refusal = this.#current?.refusal;
+    if (this.#current?.isCapturing) {
+      if (refusal && refusal.code !== 'RECORDING_SEALED') throw refusal;
+      await spool.space.checkRoom();
+      if (!refusal) return this.#current.start.recordingId;
+    }
+    // Whoever shares something else has declined to go on with what was interrupted.
+    this.declineResumption();
+    await this.endCurrent();
     const recordingId = createId('recording');
     const startedAtUs = Date.now() * 1000;
-    await this.endCurrent();
-    this.#current = await this.#spool.create({ recordingId, streamId, deviceId, serverUrl, startedAtUs });
-    this.#queue.add(this.#current);
+    this.#current = await spool.create({ recordingId, ...publisher, startedAtUs }, source);
+    queue.add(this.#current);
+    queue.putFirst(recordingId);
     return recordingId;
+  }
+
+  /** The next share goes on with the interrupted recording. Throws `RECORDING_NOT_FOUND` when it cannot. */
+  async resume(recordingId: Id): Promise<void> {
+    const recording = this.#interrupted?.recording;
+    if (recording?.start.recordingId !== recordingId || !recording.isInterrupted) {
+      throw new CodedError('RECORDING_NOT_FOUND', 'That share cannot be resumed any more.');
+    }
+    this.#interrupted?.close();
+    this.#interrupted = undefined;
+    await this.endCurrent();
+    recording.resume();
+    this.#current = recording;
+    this.#options.queue.putFirst(recordingId);
+    this.#options.log.info({ recordingId }, 'an interrupted recording goes on');
+  }
+
+  /** Finishes the interrupted recording, if there is one. */
+  declineResumption(): void {
+    const interrupted = this.#interrupted;
+    this.#interrupted = undefined;
+    interrupted?.close();
+    if (interrupted) this.#finish(interrupted.recording);
   }
 
   async beginEpoch(recordingId: Id, start: EpochStart): Promise<void> {
     const recording = this.#running(recordingId);
+    this.#closeWatch();
     await recording.beginEpoch(start);
-    this.#watch?.close();
-    this.#watch = new CaptureWatch(recording, this.#stallAfterMs);
+    // The page that began it may have died meanwhile.
+    if (!recording.isEpochOpen) return;
+    const { stallAfterMs, onChanged } = this.#options;
+    this.#watch = new CaptureWatch(recording, stallAfterMs, onChanged);
   }
 
   async appendMedia(recordingId: Id, bytes: Uint8Array, captureTimeUs: number): Promise<void> {
@@ -46,17 +105,48 @@ export class Recordings {
     await recording.appendMedia(bytes, captureTimeUs);
   }
 
-  /** Resolves with the number of chunks; uploading goes on. */
-  async end(recordingId: Id): Promise<number> {
+  /** Why the epoch has ended, by the word of the page. Throws `SPOOL_FULL` or `SPOOL_FAILED`. */
+  async endEpoch(recordingId: Id, reason: EpochEndReason): Promise<void> {
     const recording = this.#running(recordingId);
-    this.#watch?.close();
-    return recording.finish();
+    this.#closeWatch();
+    await recording.endEpoch(reason);
   }
 
-  /** Ends the running recording, if any: the page that fed it is gone. */
+  /** The page that fed the running recording is gone; another one will go on with it. Never rejects. */
+  async onPageGone(): Promise<void> {
+    this.#closeWatch();
+    const recordingId = this.#current?.start.recordingId;
+    await this.#current?.endEpoch('page-crashed').catch((error: unknown) => {
+      this.#options.log.error({ err: error, recordingId }, 'the end of an epoch cannot be written');
+    });
+  }
+
+  /** Ends the running recording, if any: nothing is shared any more. Uploading goes on. Idempotent. */
   async endCurrent(): Promise<void> {
-    this.#watch?.close();
+    this.#closeWatch();
     await this.#current?.finish();
+  }
+
+  /** Deletes a recording that the relay does not take. Throws as `UploadQueue.discard` does. */
+  async discard(recordingId: Id): Promise<void> {
+    const isCurrent = this.#current?.start.recordingId === recordingId;
+    if (isCurrent && this.#current?.isCapturing) {
+      throw new CodedError('MESSAGE_UNEXPECTED', 'Stop sharing before you discard its recording.');
+    }
+    await this.#options.queue.discard(recordingId);
+    if (isCurrent) this.#current = undefined;
+    this.#options.onChanged();
+  }
+
+  sendStill(jpeg: Uint8Array, captureTimeUs: number): void {
+    const recordingId = this.#current?.start.recordingId;
+    if (recordingId) this.#options.queue.sendStill(recordingId, { jpeg, captureTimeUs });
+  }
+
+  /** Lets go of what waits; nothing is finished by that. */
+  close(): void {
+    this.#closeWatch();
+    this.#interrupted?.close();
   }
 
   /** Whether the last recording is complete at the relay, or never will be. */
@@ -71,26 +161,75 @@ export class Recordings {
     const { recordingId } = recording.start;
     const { backlogBytes, durableBytes } = recording;
     const progress = { recordingId, backlogBytes, durableBytes };
-    const state = this.#queue.stateOf(recordingId);
-    if (state.kind === 'reconnecting' || state.kind === 'failed') {
-      return { ...state, ...progress, reason: state.reason.toBody() };
+    const state = this.#options.queue.stateOf(recordingId);
+    switch (state.kind) {
+      case 'reconnecting':
+      case 'failed':
+        return { ...state, ...progress, reason: state.reason.toBody() };
+      case 'waiting':
+      case 'parked':
+        return { kind: 'connecting', ...progress };
+      case 'connecting':
+      case 'uploading':
+      case 'finishing':
+      case 'finished':
+        return { ...state, ...progress };
     }
-    return { ...state, ...progress };
   }
 
   get viewerCount(): number {
-    return this.#current ? this.#queue.viewerCountOf(this.#current.start.recordingId) : 0;
+    return this.#current ? this.#options.queue.viewerCountOf(this.#current.start.recordingId) : 0;
   }
 
-  get leftovers(): DesktopState['leftovers'] {
-    const others = this.#spool.recordings.filter((recording) => recording !== this.#current);
-    const states = others.map(({ start }) => this.#queue.stateOf(start.recordingId));
-    const refused = states.find((state) => state.kind === 'failed');
-    return {
-      count: others.length,
-      bytes: others.reduce((sum, { backlogBytes }) => sum + backlogBytes, 0),
-      refusal: refused ? refused.reason.toBody() : null,
-    };
+  get stillsIntervalMs(): number | null {
+    return this.#current ? this.#options.queue.stillsIntervalOf(this.#current.start.recordingId) : null;
+  }
+
+  get stalledSinceMs(): number | null {
+    return this.#watch?.stalledSinceMs ?? null;
+  }
+
+  get resumable(): Resumable | null {
+    const interrupted = this.#interrupted;
+    if (!interrupted?.recording.isInterrupted || !this.#options.isOurs(interrupted.recording)) return null;
+    const { start, source, lastCaptureTimeUs } = interrupted.recording;
+    const { recordingId } = start;
+    const interruptedAtMs = Math.floor(lastCaptureTimeUs / 1000);
+    return { recordingId, source, interruptedAtMs, untilMs: interrupted.untilMs };
+  }
+
+  /** All but the one that `path` tells of; that one too when all that can be done is to discard it. */
+  get uploads(): UploadItem[] {
+    return this.#options.queue.uploads
+      .filter(({ recording, state }) => {
+        return recording !== this.#current || (state.kind === 'failed' && !recording.isCapturing);
+      })
+      .map((upload) => describeUpload(upload));
+  }
+
+  /** The newest one can be resumed; a person cannot go on with two. */
+  #offerResumption(interrupted: readonly SpooledRecording[]): void {
+    const newest = interrupted.at(-1);
+    for (const recording of interrupted) if (recording !== newest) this.#finish(recording);
+    if (!newest) return;
+    const { resumeWindowMs, log } = this.#options;
+    const { recordingId } = newest.start;
+    log.warn({ recordingId }, 'the app did not end in order while it shared; the share can be resumed');
+    this.#interrupted = new InterruptedRecording(newest, resumeWindowMs, () => this.declineResumption());
+  }
+
+  #finish(recording: SpooledRecording): void {
+    const { log, onChanged } = this.#options;
+    const { recordingId } = recording.start;
+    recording
+      .finish()
+      .catch((error: unknown) => log.error({ err: error, recordingId }, 'a recording cannot be finished'))
+      .finally(onChanged);
+  }
+
+  #closeWatch(): void {
+    this.#watch?.close();
+    this.#watch = undefined;
   }
 
   #running(recordingId: Id): SpooledRecording {

@@ -1,21 +1,44 @@
-/** A page that crashed ends its share and is loaded again: the window must not stay blank. */
+/** A page that crashed is loaded again, so that a share goes on and the window does not stay blank. */
+import { createReconnectPolicy, type ReconnectLimits } from '@proofcast/shared';
 import type { BrowserWindow } from 'electron';
 import type { Logger } from 'pino';
 
-/** A page that crashes twice within this time would only crash again: the window is closed. */
-const MIN_INTERVAL_MS = 30_000;
+export interface RendererRevival {
+  /** The page works: it delivers what it captures, or a person uses it. The next crash is mended at once again. */
+  onProof(): void;
+  /** Idempotent. */
+  close(): void;
+}
 
-export function reviveRenderer(options: { window: BrowserWindow; log: Logger; onGone: () => void }): void {
-  const { window, log, onGone } = options;
-  let lastCrashMs = Number.NEGATIVE_INFINITY;
+/** A page that crashes again and again is loaded again with growing delays, and for ever. `onGone` does not reject. */
+export function reviveRenderer(options: {
+  window: BrowserWindow;
+  limits: ReconnectLimits;
+  log: Logger;
+  onGone: () => Promise<void>;
+}): RendererRevival {
+  const { window, limits, log, onGone } = options;
+  const policy = createReconnectPolicy(limits);
+  let isProven = true;
+  let timer: NodeJS.Timeout | undefined;
   window.webContents.on('render-process-gone', (_event, { reason, exitCode }) => {
     if (reason === 'clean-exit') return;
-    log.error({ reason, exitCode }, 'the page crashed; its share has ended');
-    onGone();
-    const sinceLastMs = performance.now() - lastCrashMs;
-    lastCrashMs = performance.now();
-    if (window.isDestroyed()) return;
-    if (sinceLastMs > MIN_INTERVAL_MS) window.webContents.reload();
-    else window.destroy();
+    const delayMs = isProven ? 0 : policy.nextDelayMs();
+    isProven = false;
+    log.error({ reason, exitCode, delayMs }, 'the page crashed; it is loaded again');
+    // Its share is written down as interrupted before another page asks for it.
+    void onGone().then(() => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        if (!window.isDestroyed()) window.webContents.reload();
+      }, delayMs);
+    });
   });
+  return {
+    onProof() {
+      isProven = true;
+      policy.reset();
+    },
+    close: () => clearTimeout(timer),
+  };
 }

@@ -1,6 +1,6 @@
 /** The screens and windows that can be shared, with pictures to choose by. */
 import { desktopCapturer } from 'electron';
-import type { ScreenSource } from '../ipc.ts';
+import { MAX_SOURCE_NAME_LENGTH, type ScreenSource } from '../ipc.ts';
 
 /** Screens first, then windows. Never the window `ownSourceId`: sharing it shows itself without end. */
 export async function listScreenSources(
@@ -12,7 +12,12 @@ export async function listScreenSources(
     .filter(({ id }) => id !== ownSourceId)
     .map(({ id, name, thumbnail }): ScreenSource => {
       const kind = id.startsWith('screen:') ? 'screen' : 'window';
-      return { sourceId: id, name, kind, thumbnailUrl: thumbnail.isEmpty() ? '' : thumbnail.toDataURL() };
+      return {
+        sourceId: id,
+        name: name.slice(0, MAX_SOURCE_NAME_LENGTH),
+        kind,
+        thumbnailUrl: thumbnail.isEmpty() ? '' : thumbnail.toDataURL(),
+      };
     })
     .toSorted((a, b) => a.kind.localeCompare(b.kind));
 }

@@ -12,6 +12,8 @@ export const StoredEnrolment = Type.Object({
   deviceName: Type.String(),
   companyName: Type.String(),
   keyProtection: Type.Union([Type.Literal('system'), Type.Literal('file')]),
+  /** Name of the file with the private key, beside the settings; each enrolment brings its own. */
+  keyFile: Type.Optional(Type.String({ pattern: '^device-key-[0-9a-f-]{36}\\.json$' })),
   /** Known from the first tokens on; without it no recording can begin, because its start names the stream. */
   streamId: Type.Union([StreamId, Type.Null()]),
 });

@@ -2,14 +2,11 @@ import { CodedError, createId, type Id } from '@proofcast/shared';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { EPOCH, KIB, SpoolWorld } from '../../testing/spool-world.ts';
+import { KIB, SpoolWorld, UPLOAD_LIMITS } from '../../testing/spool-world.ts';
 import { TestRelay, TOKEN } from '../../testing/test-relay.ts';
-import { Recordings } from './recordings.ts';
+import type { UploadLimits } from './config.ts';
 import type { SpooledRecording } from './spooled-recording.ts';
 import { UploadQueue } from './upload-queue.ts';
-
-/** Longer than any test takes. */
-const STALL_AFTER_MS = 60_000;
 
 let world: SpoolWorld;
 let relay: TestRelay;
@@ -31,18 +28,10 @@ afterEach(async () => {
   await world.close();
 });
 
-function openQueue(): UploadQueue {
+function openQueue(limits: Partial<UploadLimits> = {}): UploadQueue {
   const announce = () => listeners.forEach((listener) => listener());
   queue = new UploadQueue({
-    limits: {
-      reconnect: { initialDelayMs: 10, maxDelayMs: 50 },
-      connectTimeoutMs: 5_000,
-      maxInFlightBytes: 1024 * KIB,
-      pingIntervalMs: 5_000,
-      maxSilentPings: 3,
-      ackTimeoutMs: 5_000,
-      maxRefusalsOfOneChunk: 3,
-    },
+    limits: { ...UPLOAD_LIMITS, ...limits },
     log: world.log,
     accessFor: ({ start }) =>
       ownDevices === null || ownDevices.includes(start.deviceId)
@@ -76,7 +65,7 @@ async function leftover(startedAtUs: number, deviceId = createId('device')): Pro
 const stateOf = (recording: SpooledRecording) => queue?.stateOf(recording.start.recordingId).kind;
 
 describe('the queue of uploads', () => {
-  it('[I12] uploads one recording after the other, the oldest first, each to its end', async () => {
+  it('uploads what was left one after the other, the oldest first, each to its end', async () => {
     const recordings = [await leftover(10), await leftover(20), await leftover(30)];
     for (const { start } of recordings) relay.expect(start);
     const events: (SpooledRecording | 'stopped' | undefined)[] = [];
@@ -96,8 +85,8 @@ describe('the queue of uploads', () => {
     relay.expect(recording.start);
     openQueue().add(recording);
     await until(() => stateOf(recording) === 'finished');
-    await until(() => world.spool.usedBytes === 0);
-    expect(await readdir(world.directory)).toEqual([]);
+    await until(() => world.spool.space.usedBytes === 0);
+    expect(await readdir(world.directory)).toEqual(['ballast']);
   });
 
   it('goes on behind a recording that the relay refuses, which stays here', async () => {
@@ -140,75 +129,102 @@ describe('the queue of uploads', () => {
     expect(stateOf(recording)).toBe('waiting');
     expect(relay.upgradeCount).toBe(0);
   });
+
+  it('forgets all but the newest of those that are done', async () => {
+    const opened = openQueue({ maxDoneShown: 2 });
+    const recordings = [await leftover(10), await leftover(20), await leftover(30)];
+    for (const recording of recordings) {
+      relay.expect(recording.start);
+      opened.add(recording);
+    }
+    await until(() => world.spool.recordings.length === 0);
+    expect(opened.uploads.map(({ recording }) => recording)).toEqual(recordings.slice(1));
+  });
+
+  it('goes on behind a recording for which the relay has no room, and with that when there is some', async () => {
+    const [held, taken] = [await leftover(10), await leftover(20)];
+    for (const { start } of [held, taken]) relay.expect(start);
+    relay.refuseHello(held.start, new CodedError('STORAGE_FULL', 'The disk is full.'));
+    const opened = openQueue();
+    for (const recording of [held, taken]) opened.add(recording);
+    await until(() => stateOf(taken) === 'finished');
+    expect(stateOf(held)).toBe('reconnecting');
+    relay.refuseHello(held.start, null);
+    await until(() => stateOf(held) === 'finished');
+  });
 });
 
-describe('the recordings of this device', () => {
-  const publisher = {
-    serverUrl: 'http://127.0.0.1:1',
-    deviceId: createId('device'),
-    streamId: createId('stream'),
-  };
+describe('a refused recording', () => {
+  it('can be discarded, and nothing else can', async () => {
+    const [refused, taken] = [await leftover(10), await leftover(20)];
+    relay.expect(taken.start);
+    const opened = openQueue();
+    for (const recording of [refused, taken]) opened.add(recording);
+    const { recordingId } = refused.start;
+    await expect(opened.discard(taken.start.recordingId)).rejects.toMatchObject({
+      code: 'MESSAGE_UNEXPECTED',
+    });
+    await expect(opened.discard(createId('recording'))).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
+    await until(() => stateOf(refused) === 'failed' && stateOf(taken) === 'finished');
+    await opened.discard(recordingId);
+    expect(opened.uploads.map(({ recording }) => recording)).toEqual([taken]);
+    await until(() => world.spool.recordings.length === 0);
+    expect(await readdir(world.directory)).toEqual(['ballast']);
+    await expect(opened.discard(recordingId)).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
+  });
+});
 
-  function expectAtRelay(recordingId: Id): void {
-    relay.expect(world.spool.recordings.find(({ start }) => start.recordingId === recordingId)!.start);
-  }
-
-  it('have a running one that tells how far it is', async () => {
-    const recordings = new Recordings(world.spool, openQueue(), STALL_AFTER_MS);
-    expect(recordings.path).toEqual({ kind: 'idle' });
-    const recordingId = await recordings.begin(publisher);
-    expectAtRelay(recordingId);
-    await recordings.beginEpoch(recordingId, EPOCH);
-    await recordings.appendMedia(recordingId, new Uint8Array(KIB), 1);
-    await until(() => recordings.path.kind === 'uploading' && recordings.path.backlogBytes === 0);
-    expect(recordings.isCurrentSettled).toBe(false);
-    expect(await recordings.end(recordingId)).toBe(2);
-    await until(() => recordings.isCurrentSettled);
-    expect(recordings.path).toMatchObject({ kind: 'finished', recordingId, chunkCount: 2, backlogBytes: 0 });
-    expect(recordings.leftovers).toEqual({ count: 0, bytes: 0, refusal: null });
+describe('the recording that is being shared', () => {
+  it('[U5] does not wait for older ones, which are sent while it has nothing to send', async () => {
+    const older = await leftover(10);
+    for (let index = 0; index < 4; index++) await leftover(11 + index);
+    const all = world.spool.recordings;
+    const live = await world.record({ startedAtUs: 100 });
+    for (const { start } of [...all, live]) relay.expect(start);
+    const opened = openQueue();
+    for (const recording of [...all, live]) opened.add(recording);
+    opened.putFirst(live.start.recordingId);
+    expect(stateOf(older)).toBe('connecting');
+    expect(stateOf(live)).toBe('connecting');
+    await until(() => live.durableCount === 1);
+    // What is captured goes through while the older ones are being uploaded.
+    for (let index = 0; index < 5; index++) {
+      await live.appendMedia(new Uint8Array(KIB), index);
+      await until(() => live.durableCount === live.appendedCount);
+    }
+    await until(() => all.every((recording) => stateOf(recording) === 'finished'));
+    expect(stateOf(live)).toBe('uploading');
   });
 
-  it('take nothing for any other recording', async () => {
-    const recordings = new Recordings(world.spool, openQueue(), STALL_AFTER_MS);
-    const recordingId = await recordings.begin(publisher);
-    const other = createId('recording');
-    await expect(recordings.appendMedia(other, new Uint8Array(1), 1)).rejects.toThrow('not the running');
-    await expect(recordings.beginEpoch(other, EPOCH)).rejects.toThrow('not the running');
-    const next = await recordings.begin(publisher);
-    expect(next).not.toBe(recordingId);
-    await expect(recordings.end(recordingId)).rejects.toThrow('not the running');
+  it('[U5] keeps older ones waiting as long as the relay has not counted what it has sent', async () => {
+    const older = await leftover(10);
+    const live = await world.record({ startedAtUs: 100 });
+    for (const { start } of [older, live]) relay.expect(start);
+    relay.isSilent = true;
+    const opened = openQueue();
+    opened.add(live);
+    opened.putFirst(live.start.recordingId);
+    opened.add(older);
+    await until(() => stateOf(older) === 'finishing' && stateOf(live) === 'uploading');
+    while (relay.receivedSequences.length < 1) await once(relay, 'chunk');
+    // Both connections have answered a message that came behind anything that was sent before.
+    relay.send({ type: 'viewers', data: { viewerCount: 1 } });
+    await until(() => opened.viewerCountOf(older.start.recordingId) === 1);
+    expect(relay.receivedSequences).toEqual([0]);
+    relay.isSilent = false;
+    relay.acknowledgeAll();
+    await until(() => stateOf(older) === 'finished');
   });
 
-  it('of earlier runs are uploaded first, and counted until they are', async () => {
-    const earlier = await leftover(10);
-    relay.expect(earlier.start);
-    relay.helloRefusal = new CodedError('STORAGE_FULL', 'The disk is full.');
-    const recordings = new Recordings(world.spool, openQueue(), STALL_AFTER_MS);
-    const recordingId = await recordings.begin(publisher);
-    expectAtRelay(recordingId);
-    expect(recordings.path.kind).toBe('waiting');
-    expect(recordings.leftovers).toMatchObject({ count: 1, refusal: null });
-    await recordings.beginEpoch(recordingId, EPOCH);
-    relay.helloRefusal = undefined;
-    await until(() => recordings.path.kind === 'uploading');
-    expect(recordings.leftovers.count).toBe(0);
-  });
-
-  it('that the relay refuses are counted with the reason', async () => {
-    await leftover(10);
-    const recordings = new Recordings(world.spool, openQueue(), STALL_AFTER_MS);
-    await until(() => recordings.leftovers.refusal !== null);
-    expect(recordings.leftovers).toMatchObject({ count: 1, refusal: { code: 'RECORDING_NOT_FOUND' } });
-  });
-
-  it('end when the page that fed them is gone', async () => {
-    const recordings = new Recordings(world.spool, openQueue(), STALL_AFTER_MS);
-    const recordingId = await recordings.begin(publisher);
-    expectAtRelay(recordingId);
-    await recordings.beginEpoch(recordingId, EPOCH);
-    const stopped = once(relay, 'stopped');
-    await recordings.endCurrent();
-    await stopped;
-    await recordings.endCurrent();
+  it('[U6] tells the relay its own backlog, and one of the older ones that of all of them', async () => {
+    const older = [await leftover(10), await leftover(20)];
+    const live = await world.record({ startedAtUs: 100 });
+    for (const { start } of [...older, live]) relay.expect(start);
+    relay.isSilent = true;
+    const opened = openQueue({ statusIntervalMs: 20 });
+    for (const recording of [live, ...older]) opened.add(recording);
+    opened.putFirst(live.start.recordingId);
+    const chunks = () => relay.statuses.map(({ backlogChunks }) => backlogChunks);
+    while (!chunks().includes(1) || !chunks().includes(6)) await once(relay, 'status');
   });
 });

@@ -13,7 +13,7 @@ export interface Capture {
  * Captures the source that `beginSharing` has named. `onEnded` is called when the system or the person ends the capture
  * from outside. Throws a coded error that says why nothing can be captured.
  */
-export async function startCapture(onEnded: () => void): Promise<Capture> {
+export async function startCapture(onEnded: (capture: Capture) => void): Promise<Capture> {
   const stream = await navigator.mediaDevices
     .getDisplayMedia({
       video: {
@@ -30,18 +30,20 @@ export async function startCapture(onEnded: () => void): Promise<Capture> {
   if (!track) throw new CodedError('MEDIA_UNSUPPORTED', 'The system gave no picture of this source.');
   // Sharp text matters more than smooth motion.
   track.contentHint = 'detail';
-  track.addEventListener('ended', onEnded, { once: true });
   const previewTrack = await createPreviewTrack(track);
   if (track.readyState === 'ended') throw explain(null);
-  return {
+  const onTrackEnded = () => onEnded(capture);
+  const capture: Capture = {
     track,
     preview: new MediaStream([previewTrack]),
     close() {
-      track.removeEventListener('ended', onEnded);
+      track.removeEventListener('ended', onTrackEnded);
       previewTrack.stop();
       track.stop();
     },
   };
+  track.addEventListener('ended', onTrackEnded, { once: true });
+  return capture;
 }
 
 async function createPreviewTrack(track: MediaStreamTrack): Promise<MediaStreamTrack> {
@@ -59,6 +61,9 @@ function explain(cause: unknown): CodedError {
   const name = cause instanceof DOMException ? cause.name : '';
   if (name === 'NotAllowedError') {
     return new CodedError('FORBIDDEN', 'The system did not allow this app to capture the screen.', { cause });
+  }
+  if (name === 'InvalidStateError') {
+    return new CodedError('FORBIDDEN', 'The system lets this app capture only after a click.', { cause });
   }
   return new CodedError('MEDIA_UNSUPPORTED', 'This source cannot be captured. It may have been closed.', {
     cause,

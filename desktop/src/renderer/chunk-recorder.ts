@@ -3,6 +3,7 @@
  * It is never restarted for a viewer; while somebody watches it only flushes more often.
  */
 import { CodedError, type EpochStart } from '@proofcast/shared';
+import { MAX_SOURCE_NAME_LENGTH } from '../ipc.ts';
 import { RECORDER } from './config.ts';
 import { timeOfNextPictureUs } from './next-picture.ts';
 
@@ -22,10 +23,13 @@ export class ChunkRecorder {
   readonly #sink: ChunkSink;
   readonly #onFailed: (error: CodedError) => void;
   readonly #stopped: Promise<void>;
+  #isStopping = false;
   #flushes: number | undefined;
   #deliveries: Promise<void> = Promise.resolve();
   #pendingBytes = 0;
   #failure: CodedError | undefined;
+  /** A slice was lost: none may follow it in this epoch. A recorder that failed may still have one to hand over. */
+  #isDeliveryBroken = false;
 
   /** Starts to record. `onFailed` is called once, when nothing more can be recorded or delivered. */
   constructor(options: {
@@ -50,8 +54,13 @@ export class ChunkRecorder {
     recorder.addEventListener('dataavailable', ({ data }) => this.#take(data));
     recorder.addEventListener('error', (event) => {
       const cause: unknown = 'error' in event ? event.error : event;
-      // An encoder that breaks once may work again: another recording is begun.
+      // An encoder that breaks once may work again: another epoch is begun.
       this.#fail(new CodedError('INTERNAL', 'The recorder failed.', { cause }));
+    });
+    recorder.addEventListener('stop', () => {
+      // The end of its track stops it too, and is told elsewhere.
+      if (this.#isStopping || track.readyState === 'ended') return;
+      this.#fail(new CodedError('INTERNAL', 'The recorder stopped by itself.'));
     });
     recorder.start(RECORDER.sliceMs);
     // Timestamp zero is the first picture that the recorder gets, and that may take its time on a busy machine.
@@ -81,7 +90,7 @@ export class ChunkRecorder {
     return {
       mimeType: this.#recorder.mimeType,
       startedAtUs,
-      sourceName: sourceName.slice(0, 200),
+      sourceName: sourceName.slice(0, MAX_SOURCE_NAME_LENGTH),
       widthPx: Math.round(width),
       heightPx: Math.round(height),
       hasAudio: false,
@@ -89,12 +98,12 @@ export class ChunkRecorder {
   }
 
   #take(data: Blob): void {
-    if (data.size === 0 || this.#failure) return;
+    if (data.size === 0 || this.#isDeliveryBroken) return;
     const captureTimeUs = nowUs();
     this.#pendingBytes += data.size;
     if (this.#pendingBytes > RECORDER.maxPendingBytes) {
       const message = `The disk of this machine is too slow: ${this.#pendingBytes} bytes wait for it.`;
-      return this.#fail(new CodedError('SPOOL_FAILED', message));
+      return this.#breakDelivery(new CodedError('SPOOL_FAILED', message));
     }
     this.#deliver(async () => {
       await this.#sink.appendSlice(new Uint8Array(await data.arrayBuffer()), captureTimeUs);
@@ -105,16 +114,21 @@ export class ChunkRecorder {
   /** One delivery after the other; after a failure there are no more. */
   #deliver(deliver: () => Promise<void>): void {
     this.#deliveries = this.#deliveries.then(async () => {
-      if (this.#failure) return;
+      if (this.#isDeliveryBroken) return;
       try {
         await deliver();
       } catch (error) {
         const isCoded = error instanceof CodedError;
-        this.#fail(
+        this.#breakDelivery(
           isCoded ? error : new CodedError('INTERNAL', 'A slice was lost on its way.', { cause: error }),
         );
       }
     });
+  }
+
+  #breakDelivery(error: CodedError): void {
+    this.#isDeliveryBroken = true;
+    this.#fail(error);
   }
 
   #fail(error: CodedError): void {
@@ -125,6 +139,7 @@ export class ChunkRecorder {
   }
 
   #stopRecorder(): void {
+    this.#isStopping = true;
     this.setWatched(false);
     if (this.#recorder.state !== 'inactive') this.#recorder.stop();
   }

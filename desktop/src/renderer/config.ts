@@ -24,6 +24,15 @@ export const RECORDER = {
   maxPendingBytes: 48 * 1024 * 1024,
 } as const;
 
+export const STILL = {
+  maxWidthPx: 640,
+  /** Tried one after the other until the picture is small enough; screens of text compress badly. */
+  qualities: [0.7, 0.5, 0.3],
+} as const;
+
+/** A share whose source is gone, and for which nobody chooses another one, is stopped. */
+export const SOURCE_GONE_STOP_MS = 30 * 60_000;
+
 /** Between two attempts to record again after the recording path failed in a way that may pass. */
 export const RECORDING_RETRY = { initialDelayMs: 1_000, maxDelayMs: 30_000 } as const;
 

@@ -1,7 +1,7 @@
 import { CodedError, createId } from '@proofcast/shared';
 import { describe, expect, it } from 'vitest';
 import type { RecordingPath } from '../ipc.ts';
-import { liveText, recordingText, watchersText, type Mark } from './path-text.ts';
+import { liveText, onHoldText, recordingText, watchersText, type Mark } from './path-text.ts';
 import type { LivePath } from './sfu-publisher.ts';
 
 const NOW = 1_790_000_065_000;
@@ -38,7 +38,6 @@ describe('the words for the live path', () => {
 describe('the words for the recording path', () => {
   it.each<[RecordingPath, Mark, string, string]>([
     [{ kind: 'idle' }, 'idle', 'Off', 'Nothing is recorded.'],
-    [{ kind: 'waiting', ...progress }, 'busy', 'Waiting', 'earlier recording'],
     [{ kind: 'connecting', ...progress }, 'busy', 'Connecting', '640 kB kept here'],
     [{ kind: 'uploading', ...progress }, 'good', 'Uploading', '3.2 MB safe on the server, 640 kB kept here'],
     [{ kind: 'uploading', ...progress, backlogBytes: 0 }, 'good', 'Uploading', '3.2 MB safe on the server.'],
@@ -59,12 +58,35 @@ describe('the words for the recording path', () => {
   });
 
   it('say that nothing is recorded when the recorder has failed, whatever is still being uploaded', () => {
-    const failure = new CodedError('SPOOL_FULL', 'The disk is full.');
+    const failure = new CodedError('SPOOL_FAILED', 'The disk is broken.');
     expect(recordingText({ kind: 'uploading', ...progress }, failure, NOW)).toEqual({
       mark: 'error',
       title: 'Not recording',
-      detail: 'The disk is full.',
+      detail: 'The disk is broken.',
     });
+  });
+
+  it('[U4] say that there is no room, how much waits, and that it goes on by itself', () => {
+    const failure = new CodedError('SPOOL_FULL', 'Cannot keep more.');
+    const { mark, title, detail } = recordingText(
+      { kind: 'reconnecting', ...progress, sinceMs: NOW, reason: reason.toBody() },
+      failure,
+      NOW,
+    );
+    expect({ mark, title }).toEqual({ mark: 'error', title: 'Not recording: no room left' });
+    expect(detail).toContain('640 kB wait here');
+    expect(detail).toContain('goes on as soon as there is room');
+  });
+});
+
+describe('the words for a recording whose source is gone', () => {
+  it('say that it is on hold, and what is safe', () => {
+    expect(onHoldText({ kind: 'uploading', ...progress })).toMatchObject({
+      mark: 'warning',
+      title: 'On hold',
+    });
+    expect(onHoldText({ kind: 'uploading', ...progress }).detail).toContain('3.2 MB safe');
+    expect(onHoldText({ kind: 'idle' }).detail).toContain('what you choose');
   });
 });
 

@@ -39,17 +39,10 @@ export function liveText(path: LivePath, nowMs: number): PathText {
 
 /** `failure`: why nothing is recorded at the moment, as far as this process knows. */
 export function recordingText(path: RecordingPath, failure: CodedError | null, nowMs: number): PathText {
-  if (failure && path.kind !== 'failed')
-    return { mark: 'error', title: 'Not recording', detail: failure.message };
+  if (failure && path.kind !== 'failed') return failureText(path, failure);
   switch (path.kind) {
     case 'idle':
       return { mark: 'idle', title: 'Off', detail: 'Nothing is recorded.' };
-    case 'waiting':
-      return {
-        mark: 'busy',
-        title: 'Waiting',
-        detail: `An earlier recording is uploaded first. ${backlogText(path)}`,
-      };
     case 'connecting':
       return { mark: 'busy', title: 'Connecting', detail: backlogText(path) };
     case 'uploading':
@@ -73,6 +66,24 @@ export function recordingText(path: RecordingPath, failure: CodedError | null, n
     case 'failed':
       return { mark: 'error', title: 'Not accepted', detail: path.reason.message };
   }
+}
+
+/** Nothing is captured, and the recording stays open for what comes next. */
+export function onHoldText(path: RecordingPath): PathText {
+  const detail = path.kind === 'idle' ? 'It goes on with what you choose.' : backlogText(path);
+  return { mark: 'warning', title: 'On hold', detail };
+}
+
+/** Nothing is recorded; what was recorded before is uploaded all the same. */
+function failureText(path: RecordingPath, failure: CodedError): PathText {
+  if (failure.code !== 'SPOOL_FULL')
+    return { mark: 'error', title: 'Not recording', detail: failure.message };
+  const kept = path.kind === 'idle' ? '' : ` ${sizeText(path.backlogBytes)} wait here for the server.`;
+  return {
+    mark: 'error',
+    title: 'Not recording: no room left',
+    detail: `This machine can keep no more.${kept} Recording goes on as soon as there is room.`,
+  };
 }
 
 export function watchersText(count: number): string {

@@ -1,63 +1,125 @@
 /**
- * Sharing a screen from start to stop: one capture, two paths that know nothing of each other. Neither path's failure
- * ends the share or hurts the other path.
+ * Sharing from start to stop: one capture at a time, two paths that know nothing of each other. Neither path's failure
+ * ends the share or hurts the other path, and a source that goes away or is changed does not end it either.
  */
-import { CodedError, toCodedError } from '@proofcast/shared';
-import type { ScreenSource } from '../ipc.ts';
+import { CodedError, toCodedError, type Id } from '@proofcast/shared';
+import type { SharedSource, ShareState } from '../ipc.ts';
 import { startCapture, type Capture } from './capture.ts';
+import { SOURCE_GONE_STOP_MS } from './config.ts';
 import { ask } from './main-process.ts';
-import { RecordingFeed } from './recording-feed.ts';
+import { RecordingFeed, type FeedEndReason } from './recording-feed.ts';
 import { SfuPublisher, type LivePath } from './sfu-publisher.ts';
+import { StillCamera } from './still-camera.ts';
 
 export type SessionState =
   /** `error`: why the last attempt to share has failed. */
   | { readonly kind: 'idle'; readonly error: CodedError | null }
-  | { readonly kind: 'starting'; readonly source: ScreenSource }
-  | {
-      readonly kind: 'sharing' | 'stopping';
-      readonly source: ScreenSource;
-      readonly startedAtMs: number;
-      readonly preview: MediaStream;
-      readonly live: LivePath;
-      /** Why nothing is recorded at the moment, as far as this process knows. */
-      readonly recordingFailure: CodedError | null;
-    };
+  /** `isContinued`: another page has begun the share. */
+  | { readonly kind: 'starting'; readonly source: SharedSource; readonly isContinued: boolean }
+  | RunningSession;
 
-interface Share {
+export interface RunningSession {
+  readonly kind: 'sharing' | 'stopping';
+  readonly source: SharedSource;
+  readonly startedAtMs: number;
+  /** Null while nothing is captured. */
+  readonly preview: MediaStream | null;
+  /** Why nothing is captured at the moment; the person decides what comes next. */
+  readonly captureFailure: CodedError | null;
+  /** Why the source could not be changed; the one before is still captured. */
+  readonly changeFailure: CodedError | null;
+  readonly live: LivePath;
+  /** Why nothing is recorded at the moment, as far as this process knows. */
+  readonly recordingFailure: CodedError | null;
+  /** When the page died that had begun the share; null when that is this one. */
+  readonly interruptedAtMs: number | null;
+}
+
+/** What hangs on one captured source. */
+interface Take {
   readonly capture: Capture;
   readonly feed: RecordingFeed;
-  readonly publisher: SfuPublisher;
+  readonly camera: StillCamera;
 }
 
 export class PublishSession {
   readonly #onChanged: (state: SessionState) => void;
   #state: SessionState = { kind: 'idle', error: null };
-  #share: Share | undefined;
+  #take: Take | undefined;
+  #publisher: SfuPublisher | undefined;
+  #starting: Promise<void> = Promise.resolve();
+  /** Stopped while it was starting. */
+  #isAborted = false;
+  /** The last slices of a source that is captured no more are on their way. */
+  #winding: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
+  #deadline: number | undefined;
   #isWatched = false;
+  #stillsIntervalMs: number | null = null;
 
   constructor(onChanged: (state: SessionState) => void) {
     this.#onChanged = onChanged;
   }
 
-  /** Captures `source` and starts both paths. Never rejects; the state says what came of it. */
-  async start(source: ScreenSource): Promise<void> {
-    if (this.#state.kind !== 'idle') return;
-    this.#change({ kind: 'starting', source });
+  /**
+   * Captures `source` and starts both paths; `resumes` is the recording to go on with. Never rejects; the state says
+   * what came of it.
+   */
+  start(source: SharedSource, resumes?: Id): Promise<void> {
+    const arm = () => ask('beginSharing', resumes === undefined ? { source } : { source, resumes });
+    return this.#attempt(source, { arm, interruptedAtMs: null }, (error, isArmed) =>
+      // A recording that was resumed is not ended because its source is not to be had at the moment.
+      isArmed && resumes !== undefined
+        ? this.#wait(source, { captureFailure: error, interruptedAtMs: null })
+        : this.#giveUp(error),
+    );
+  }
+
+  /** Goes on with what the page before this one has shared. Never rejects. */
+  async continue(share: Extract<ShareState, { kind: 'interrupted' | 'lost' }>): Promise<void> {
+    const { source, startedAtMs } = share;
+    if (share.kind === 'lost') {
+      const captureFailure = sourceGone(source);
+      return this.#wait(source, { captureFailure, interruptedAtMs: null, startedAtMs });
+    }
+    const interruptedAtMs = share.sinceMs;
+    const arm = () => ask('continueSharing', {});
+    await this.#attempt(source, { arm, interruptedAtMs, startedAtMs }, (captureFailure) =>
+      this.#wait(source, { captureFailure, interruptedAtMs, startedAtMs }),
+    );
+  }
+
+  /** Captures another source, or the same one again, in the same share. Never rejects. */
+  async changeSource(source: SharedSource): Promise<void> {
+    const state = this.#state;
+    if (state.kind !== 'sharing') return;
+    const before = this.#take;
+    this.#update({ changeFailure: null });
     try {
-      await ask('beginSharing', { sourceId: source.sourceId });
-      const capture = await startCapture(() => void this.stop());
-      this.#begin(source, capture);
+      await ask('beginSharing', { source });
+      const capture = await this.#capture();
+      if (before) this.#endTake(before, 'source-changed');
+      // The last slices of one source must not get among those of the next one.
+      await this.#winding;
+      if (this.#isOver) return capture.close();
+      this.#beginTake(source, capture, state);
     } catch (error) {
-      await ask('endSharing', {}).catch(() => undefined);
-      this.#change({ kind: 'idle', error: toCodedError(error) });
+      const failure = toCodedError(error);
+      if (before && before === this.#take) {
+        await ask('beginSharing', { source: state.source }).catch(() => undefined);
+        this.#update({ changeFailure: failure });
+      } else this.#update({ captureFailure: failure });
     }
   }
 
-  /** Stops in order: the recorder to its last slice, then the live path, then the capture. Never rejects. */
+  /** Stops in order: the live path, the recorder to its last slice, then the capture. Never rejects. */
   stop(): Promise<void> {
-    if (!this.#share) return Promise.resolve();
-    this.#stopping ??= this.#end(this.#share).finally(() => {
+    if (this.#state.kind === 'idle') return Promise.resolve();
+    if (this.#state.kind === 'starting') {
+      this.#isAborted = true;
+      return this.#starting;
+    }
+    this.#stopping ??= this.#end().finally(() => {
       this.#stopping = undefined;
     });
     return this.#stopping;
@@ -66,47 +128,153 @@ export class PublishSession {
   /** Whether somebody watches through the relay. */
   setWatched(isWatched: boolean): void {
     this.#isWatched = isWatched;
-    this.#share?.feed.setWatched(isWatched);
+    this.#take?.feed.setWatched(isWatched);
   }
 
-  #begin(source: ScreenSource, capture: Capture): void {
+  /** How often the relay wants a still picture; null: none. */
+  setStills(intervalMs: number | null): void {
+    this.#stillsIntervalMs = intervalMs;
+    this.#take?.camera.setInterval(intervalMs);
+  }
+
+  /** There is room on this disk again. */
+  onRoom(): void {
+    this.#take?.feed.retryNow();
+  }
+
+  #attempt(
+    source: SharedSource,
+    { arm, ...begun }: { arm: () => Promise<unknown>; interruptedAtMs: number | null; startedAtMs?: number },
+    onFailed: (error: CodedError, isArmed: boolean) => void | Promise<void>,
+  ): Promise<void> {
+    if (this.#state.kind !== 'idle') return this.#starting;
+    this.#change({ kind: 'starting', source, isContinued: begun.interruptedAtMs !== null });
+    this.#isAborted = false;
+    this.#starting = (async () => {
+      let isArmed = false;
+      try {
+        await arm();
+        isArmed = true;
+        const capture = await this.#capture();
+        if (!this.#isAborted) return this.#beginTake(source, capture, begun);
+        capture.close();
+        await this.#giveUp(null);
+      } catch (error) {
+        await (this.#isAborted ? this.#giveUp(null) : onFailed(toCodedError(error), isArmed));
+      }
+    })();
+    return this.#starting;
+  }
+
+  async #giveUp(error: CodedError | null): Promise<void> {
+    await ask('endSharing', {}).catch(() => undefined);
+    this.#change({ kind: 'idle', error });
+  }
+
+  /** Whether the share has ended, or is about to. */
+  get #isOver(): boolean {
+    return this.#state.kind !== 'sharing';
+  }
+
+  #capture(): Promise<Capture> {
+    return startCapture((capture) => this.#onCaptureEnded(capture));
+  }
+
+  #beginTake(
+    source: SharedSource,
+    capture: Capture,
+    {
+      startedAtMs = Date.now(),
+      interruptedAtMs,
+    }: Partial<RunningSession> & Pick<RunningSession, 'interruptedAtMs'>,
+  ): void {
     const { track, preview } = capture;
     const feed = new RecordingFeed({
       track,
       sourceName: source.name,
       onFailure: (recordingFailure) => this.#update({ recordingFailure }),
     });
-    const publisher = new SfuPublisher({
+    const camera = new StillCamera(track, (bytes, captureTimeUs) =>
+      ask('sendStill', { bytes, captureTimeUs }),
+    );
+    this.#take = { capture, feed, camera };
+    window.clearTimeout(this.#deadline);
+    this.#change({
+      kind: 'sharing',
+      source,
+      startedAtMs,
+      preview,
+      captureFailure: null,
+      changeFailure: null,
+      live: this.#publisher?.path ?? { kind: 'connecting' },
+      recordingFailure: null,
+      interruptedAtMs,
+    });
+    feed.setWatched(this.#isWatched);
+    camera.setInterval(this.#stillsIntervalMs);
+    feed.start();
+    if (this.#publisher) this.#publisher.replaceTrack(track);
+    else this.#publish(track);
+  }
+
+  #publish(track: MediaStreamTrack): void {
+    this.#publisher = new SfuPublisher({
       track,
       readAccess: (isRefused) => ask('readSfuAccess', { isRefused }),
       onChanged: (live) => this.#update({ live }),
     });
-    this.#share = { capture, feed, publisher };
+    this.#publisher.start();
+  }
+
+  /** The source is gone, or the system has ended the capture. */
+  #onCaptureEnded(capture: Capture): void {
+    if (this.#take?.capture !== capture || this.#state.kind !== 'sharing') return;
+    const { source, interruptedAtMs, startedAtMs } = this.#state;
+    this.#endTake(this.#take, 'source-ended');
+    this.#wait(source, { captureFailure: sourceGone(source), interruptedAtMs, startedAtMs });
+  }
+
+  /** A share without a source: the recording stays open until the person decides, or too much time has passed. */
+  #wait(
+    source: SharedSource,
+    waiting: Pick<RunningSession, 'captureFailure' | 'interruptedAtMs'> & { startedAtMs?: number },
+  ): void {
+    this.#publisher?.close();
+    this.#publisher = undefined;
     this.#change({
       kind: 'sharing',
       source,
       startedAtMs: Date.now(),
-      preview,
-      live: { kind: 'connecting' },
+      preview: null,
+      changeFailure: null,
+      live: { kind: 'idle' },
       recordingFailure: null,
+      ...waiting,
     });
-    feed.setWatched(this.#isWatched);
-    feed.start();
-    publisher.start();
+    window.clearTimeout(this.#deadline);
+    this.#deadline = window.setTimeout(() => void this.stop(), SOURCE_GONE_STOP_MS);
   }
 
-  async #end({ capture, feed, publisher }: Share): Promise<void> {
+  async #end(): Promise<void> {
     if (this.#state.kind === 'sharing') this.#change({ ...this.#state, kind: 'stopping' });
+    window.clearTimeout(this.#deadline);
     // Nobody is to see the screen any more, however long the disk takes for the last slice.
-    publisher.close();
-    await feed.stop();
-    capture.close();
-    this.#share = undefined;
-    await ask('endSharing', {}).catch(() => undefined);
-    this.#change({ kind: 'idle', error: null });
+    this.#publisher?.close();
+    this.#publisher = undefined;
+    await ask('announceStop', {}).catch(() => undefined);
+    if (this.#take) this.#endTake(this.#take, 'stopped');
+    await this.#winding;
+    await this.#giveUp(null);
   }
 
-  #update(change: { live?: LivePath; recordingFailure?: CodedError | null }): void {
+  /** The recorder to its last slice, then the capture; `#winding` resolves when that is done. */
+  #endTake({ feed, camera, capture }: Take, reason: FeedEndReason): void {
+    this.#take = undefined;
+    camera.close();
+    this.#winding = this.#winding.then(() => feed.stop(reason)).then(() => capture.close());
+  }
+
+  #update(change: Partial<Omit<RunningSession, 'kind'>>): void {
     if (this.#state.kind === 'sharing' || this.#state.kind === 'stopping') {
       this.#change({ ...this.#state, ...change });
     }
@@ -116,4 +284,8 @@ export class PublishSession {
     this.#state = state;
     this.#onChanged(state);
   }
+}
+
+function sourceGone({ name }: SharedSource): CodedError {
+  return new CodedError('MEDIA_UNSUPPORTED', `“${name}” can no longer be captured. It may have been closed.`);
 }

@@ -1,11 +1,15 @@
 /**
- * The recording path of one share: a recorder that feeds a recording in the main process. When that fails in a way
- * that may pass, a new recording is begun; the live path never notices.
+ * The recording path of one capture: a recorder that feeds the recording of the share in the main process. When that
+ * fails in a way that may pass, another epoch of the same recording is begun; the live path never notices.
  */
 import { CodedError, createReconnectPolicy, toCodedError, type Id } from '@proofcast/shared';
+import type { IpcParams } from '../ipc.ts';
 import { ChunkRecorder } from './chunk-recorder.ts';
 import { RECORDING_RETRY } from './config.ts';
 import { ask } from './main-process.ts';
+
+/** Why an epoch ends, as far as this side knows. */
+export type FeedEndReason = IpcParams<'endEpoch'>['reason'];
 
 export class RecordingFeed {
   readonly #track: MediaStreamTrack;
@@ -39,19 +43,26 @@ export class RecordingFeed {
     this.#running?.recorder.setWatched(isWatched);
   }
 
-  /** Resolves when the last slice is on the disk of this machine. Idempotent. */
-  async stop(): Promise<void> {
+  /** What kept it from recording may be over: tries again now, when it is waiting to do so. */
+  retryNow(): void {
+    if (this.#retry === undefined) return;
+    window.clearTimeout(this.#retry);
+    this.#beginAgain();
+  }
+
+  /** Resolves when the last slice, and why it is the last, is on the disk of this machine. Idempotent. */
+  async stop(reason: FeedEndReason): Promise<void> {
     this.#isStopped = true;
     window.clearTimeout(this.#retry);
     await this.#work;
-    await this.#end();
+    await this.#end(reason);
   }
 
   /** Never rejects. */
   async #begin(): Promise<void> {
     if (this.#isStopped) return;
     try {
-      const { recordingId } = await ask('beginRecording', {});
+      const { recordingId } = await ask('openRecording', {});
       const recorder = new ChunkRecorder({
         track: this.#track,
         sourceName: this.#sourceName,
@@ -75,21 +86,24 @@ export class RecordingFeed {
   #onFailed(error: CodedError): void {
     if (this.#isStopped) return;
     this.#onFailure(error);
-    this.#work = this.#work.then(() => this.#end());
-    // A recording that the relay has sealed while this machine was away is over; what comes now is another one.
+    this.#work = this.#work.then(() => this.#end('recorder-failed'));
+    // What comes after a recording that the relay has sealed is another one, which the main process begins.
     if (!error.isRetryable && error.code !== 'RECORDING_SEALED') return;
-    this.#retry = window.setTimeout(() => {
-      this.#work = this.#work.then(() => this.#begin());
-    }, this.#policy.nextDelayMs());
+    this.#retry = window.setTimeout(() => this.#beginAgain(), this.#policy.nextDelayMs());
   }
 
-  /** Ends the running recording with its last slice. Never rejects. */
-  async #end(): Promise<void> {
+  #beginAgain(): void {
+    this.#retry = undefined;
+    this.#work = this.#work.then(() => this.#begin());
+  }
+
+  /** Ends the running epoch with its last slice. Never rejects. */
+  async #end(reason: FeedEndReason): Promise<void> {
     const running = this.#running;
     this.#running = undefined;
     if (!running) return;
     await running.recorder.stop();
-    // The main process ends it by itself when this request does not arrive: the spool knows what it has.
-    await ask('endRecording', { recordingId: running.recordingId }).catch(() => undefined);
+    // When this request does not arrive, the main process writes down what it knows by itself.
+    await ask('endEpoch', { recordingId: running.recordingId, reason }).catch(() => undefined);
   }
 }

@@ -4,7 +4,7 @@
  */
 import { CodedError, isErrorCode, RpcClient, SFU_NOTIFICATIONS, SFU_REQUESTS } from '@proofcast/shared';
 import { Device } from 'mediasoup-client';
-import type { ConnectionState, Transport } from 'mediasoup-client/types';
+import type { ConnectionState, Producer, Transport } from 'mediasoup-client/types';
 import type { SfuAccess } from '../ipc.ts';
 import { SFU } from './config.ts';
 
@@ -26,12 +26,15 @@ export class SfuPublication {
   readonly #socket: WebSocket;
   readonly #rpc: Rpc;
   #transport: Transport | undefined;
+  #producer: Producer | undefined;
+  #track: MediaStreamTrack;
   #deadline: number | undefined;
   #isOver = false;
 
   /** Connects and publishes `track`, which stays the caller's. */
   constructor(access: SfuAccess, track: MediaStreamTrack, listener: PublicationListener) {
     this.#access = access;
+    this.#track = track;
     this.#listener = listener;
     this.#socket = new WebSocket(access.url);
     this.#rpc = new RpcClient({
@@ -48,7 +51,7 @@ export class SfuPublication {
     });
     this.#expectConnection();
     this.#socket.addEventListener('open', () => {
-      this.#publish(track).catch((error: unknown) => this.#fail(toPublicationError(error)));
+      this.#publish().catch((error: unknown) => this.#fail(toPublicationError(error)));
     });
     this.#socket.addEventListener('message', ({ data }) => this.#receive(data));
     // An error event tells nothing, and a close event follows it.
@@ -58,6 +61,12 @@ export class SfuPublication {
   /** Prolongs the connection with a newer token. */
   async renew(token: string): Promise<void> {
     await this.#rpc.request('authenticate', { token });
+  }
+
+  /** Sends `track` instead; it stays the caller's. */
+  replaceTrack(track: MediaStreamTrack): void {
+    this.#track = track;
+    this.#producer?.replaceTrack({ track }).catch((error: unknown) => this.#fail(toPublicationError(error)));
   }
 
   /** Ends the publication without a report. Idempotent. */
@@ -70,7 +79,7 @@ export class SfuPublication {
     this.#socket.close();
   }
 
-  async #publish(track: MediaStreamTrack): Promise<void> {
+  async #publish(): Promise<void> {
     const { token, streamId } = this.#access;
     await this.#rpc.request('authenticate', { token });
     const { routerRtpCapabilities, transport: options } = await this.#rpc.request('publish', { streamId });
@@ -91,6 +100,7 @@ export class SfuPublication {
       ({ mimeType }) => mimeType.toLowerCase() === 'video/vp8',
     );
     if (!codec) throw new CodedError('MEDIA_UNSUPPORTED', 'The server does not take VP8.');
+    const track = this.#track;
     const producer = await transport.produce({
       track,
       codec,
@@ -98,6 +108,8 @@ export class SfuPublication {
       codecOptions: { videoGoogleStartBitrate: SFU.startBitrateKbps },
       stopTracks: false,
     });
+    this.#producer = producer;
+    if (track !== this.#track) await producer.replaceTrack({ track: this.#track });
     await preferResolution(producer.rtpSender);
   }
 

@@ -17,7 +17,7 @@ export type LivePath =
 const TOKEN_REFUSALS: readonly ErrorCode[] = ['UNAUTHENTICATED', 'TOKEN_INVALID', 'TOKEN_EXPIRED'];
 
 export class SfuPublisher {
-  readonly #track: MediaStreamTrack;
+  #track: MediaStreamTrack;
   readonly #readAccess: (isRefused: boolean) => Promise<SfuAccess>;
   readonly #onChanged: (path: LivePath) => void;
   readonly #policy = createReconnectPolicy(SFU.reconnect);
@@ -43,6 +43,16 @@ export class SfuPublisher {
   start(): void {
     this.#change({ kind: 'connecting' });
     void this.#publish(false);
+  }
+
+  get path(): LivePath {
+    return this.#path;
+  }
+
+  /** Publishes `track` from now on; viewers stay where they are. */
+  replaceTrack(track: MediaStreamTrack): void {
+    this.#track = track;
+    this.#publication?.replaceTrack(track);
   }
 
   /** Ends publishing. Idempotent. */

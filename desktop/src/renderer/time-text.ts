@@ -7,6 +7,16 @@ export function clockText(durationMs: number): string {
   return hours > 0 ? `${hours}:${pad(minutes)}:${tail}` : `${minutes}:${tail}`;
 }
 
+/** A moment as this person's clock shows it: `14:07`. */
+export function momentText(timeMs: number): string {
+  return new Date(timeMs).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+}
+
+/** A moment that may be days ago, with its date. */
+export function dateText(timeMs: number): string {
+  return new Date(timeMs).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
+}
+
 function pad(value: number): string {
   return String(value).padStart(2, '0');
 }

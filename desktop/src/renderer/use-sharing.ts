@@ -1,7 +1,7 @@
 /** The state of the app for the views: what the main process says, and the session of this page. */
 import { toCodedError, type CodedError } from '@proofcast/shared';
 import { onUnmounted, shallowRef, type Ref } from 'vue';
-import type { DesktopState, ScreenSource } from '../ipc.ts';
+import type { DesktopState, Resumable, SharedSource } from '../ipc.ts';
 import { ask, onEvent } from './main-process.ts';
 import { PublishSession, type SessionState } from './publish-session.ts';
 
@@ -11,7 +11,10 @@ export interface SharingModel {
   readonly session: Readonly<Ref<SessionState>>;
   /** Why the main process does not answer at all. */
   readonly error: Readonly<Ref<CodedError | null>>;
-  start(source: ScreenSource): Promise<void>;
+  start(source: SharedSource): Promise<void>;
+  /** Goes on with the share that the end of the app has interrupted. */
+  resume(resumable: Resumable): Promise<void>;
+  changeSource(source: SharedSource): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -24,8 +27,11 @@ export function useSharing(): SharingModel {
     sessionState.value = state;
   });
   const accept = (state: DesktopState) => {
+    const hadRoom = desktop.value?.isSpoolFull === false;
     desktop.value = state;
     session.setWatched(state.relayViewerCount > 0);
+    session.setStills(state.stillsIntervalMs);
+    if (!hadRoom && !state.isSpoolFull) session.onRoom();
     // The SFU hears of a revocation only when the token expires; the person is not to be watched until then.
     const { recording } = state;
     if (recording.kind === 'failed' && recording.reason.code === 'DEVICE_REVOKED') void session.stop();
@@ -40,9 +46,10 @@ export function useSharing(): SharingModel {
   };
   const open = async () => {
     try {
-      // A page that was loaded anew shares nothing, whatever the one before it did.
-      await ask('endSharing', {});
-      accept(await ask('readState', {}));
+      const state = await ask('openPage', {});
+      accept(state);
+      const { share } = state;
+      if (share.kind === 'interrupted' || share.kind === 'lost') await session.continue(share);
     } catch (cause) {
       error.value = toCodedError(cause);
     }
@@ -53,6 +60,8 @@ export function useSharing(): SharingModel {
     session: sessionState,
     error,
     start: (source) => session.start(source),
+    resume: ({ recordingId, source }) => session.start(source, recordingId),
+    changeSource: (source) => session.changeSource(source),
     stop: () => session.stop(),
   };
 }
