@@ -108,8 +108,23 @@ export const MAX_TILES_PER_PAGE = 16;
 
 export const RECORDINGS_PAGE_SIZE = 50;
 export const RECORDINGS_REFRESH_MS = 5_000;
-/** A recording that is not sealed yet is looked at again this often. */
+/** A recording of which something is being made that takes seconds is looked at again this often. */
 export const RECORDING_REFRESH_MS = 2_000;
+/** One that grows, or that waits for its device, is looked at this often. */
+export const GROWING_RECORDING_REFRESH_MS = 5_000;
 export const ENROLMENT_POLL_MS = 2_500;
 
 export const PLAYBACK_RATES = [0.25, 0.5, 0.75, 1, 1.5, 2, 4, 8, 16] as const;
+
+/** Shorter gaps are played: a jump would disturb more than it saves. */
+export const MIN_SKIPPED_GAP_MS = 1_500;
+/** The last picture before a gap stays this long before the gap is skipped. */
+export const LAST_PICTURE_MS = 400;
+/** How long the player says that it has skipped a gap. */
+export const SKIP_NOTICE_MS = 4_000;
+/** Marks of events on the timeline are put together until there are no more than this. */
+export const MAX_TIMELINE_MARKS = 200;
+/** Entries of a list of gaps or events that are shown at first, and how many more at a time. */
+export const LISTED_MOMENTS = 50;
+
+export const TOMBSTONES_PAGE_SIZE = 50;

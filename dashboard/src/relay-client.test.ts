@@ -189,10 +189,11 @@ describe('reachability', () => {
 
 describe('health', () => {
   it('of a relay that is not ready is an answer, not an error', async () => {
-    json(503, { status: 'unready', reasons: ['the disk is full'] });
+    json(503, { status: 'unready', reasons: ['the disk is full'], journalsToRead: 0 });
     await expect(client.call('readyz')).resolves.toEqual({
       status: 'unready',
       reasons: ['the disk is full'],
+      journalsToRead: 0,
     });
   });
 

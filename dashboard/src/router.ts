@@ -56,6 +56,18 @@ export function createDashboardRouter(session: Session, reachability: Reachabili
         meta: { title: 'Recordings', permission: 'recordings:read' },
       },
       {
+        path: '/recordings/deleted',
+        name: 'deleted-recordings',
+        component: () => import('./views/DeletedRecordingsView.vue'),
+        meta: { title: 'Deleted recordings', permission: 'recordings:read' },
+      },
+      {
+        path: '/recordings/retention',
+        name: 'retention',
+        component: () => import('./views/RetentionView.vue'),
+        meta: { title: 'Retention', permission: 'retention:manage' },
+      },
+      {
         path: '/recordings/:recordingId',
         name: 'recording',
         component: () => import('./views/RecordingView.vue'),

@@ -17,12 +17,13 @@ export interface Playback {
 
 export interface PlaybackControls {
   readonly playback: Playback;
-  toggle(): void;
-  seekTo(seconds: number): void;
-  seekBy(seconds: number): void;
-  setRate(rate: number): void;
+  readonly play: () => void;
+  readonly pause: () => void;
+  /** Within the file; nothing happens before the element knows it. */
+  readonly seekTo: (seconds: number) => void;
+  readonly setRate: (rate: number) => void;
   /** To the next faster (1) or slower (-1) of the offered rates. */
-  stepRate(direction: 1 | -1): void;
+  readonly stepRate: (direction: 1 | -1) => void;
 }
 
 const EVENTS = [
@@ -99,25 +100,25 @@ export function usePlayback(video: Ref<HTMLVideoElement | null>): PlaybackContro
 
   const seekTo = (seconds: number): void => {
     const element = video.value;
-    if (!element || playback.durationS === 0) return;
-    element.currentTime = Math.min(Math.max(0, seconds), playback.durationS);
+    if (!element || element.readyState === HTMLMediaElement.HAVE_NOTHING) return;
+    const endS = Number.isFinite(element.duration) ? element.duration : seconds;
+    element.currentTime = Math.min(Math.max(0, seconds), endS);
     playback.currentS = element.currentTime;
   };
   const setRate = (rate: number): void => {
-    if (video.value) video.value.playbackRate = rate;
+    const element = video.value;
+    if (!element) return;
+    // The element goes back to its default whenever it gets another file.
+    element.defaultPlaybackRate = rate;
+    element.playbackRate = rate;
   };
 
   return {
     playback: playback,
-    toggle: () => {
-      const element = video.value;
-      if (!element) return;
-      if (!element.paused) element.pause();
-      // What stops it from playing arrives as an error event as well.
-      else element.play().catch(() => undefined);
-    },
+    // What stops it from playing arrives as an error event as well.
+    play: () => void video.value?.play().catch(() => undefined),
+    pause: () => video.value?.pause(),
     seekTo,
-    seekBy: (seconds) => seekTo(playback.currentS + seconds),
     setRate,
     stepRate: (direction) => setRate(neighbourRate(playback.rate, direction)),
   };

@@ -1,13 +1,13 @@
-/** One recording, looked at again until it is sealed or has failed. */
-import { toCodedError, type Id, type Recording } from '@proofcast/shared';
+/** One recording, looked at again as long as something about it changes. */
+import { toCodedError, type Id, type RecordingDetails } from '@proofcast/shared';
 import { onScopeDispose, shallowRef, watch, type Ref, type ShallowRef } from 'vue';
-import { RECORDING_REFRESH_MS } from '../config.ts';
+import { GROWING_RECORDING_REFRESH_MS, RECORDING_REFRESH_MS } from '../config.ts';
 import { useRelay } from './use-services.ts';
 
 export type RecordingLoad =
   | { readonly kind: 'loading' }
   | { readonly kind: 'failed'; readonly error: unknown }
-  | { readonly kind: 'loaded'; readonly recording: Recording };
+  | { readonly kind: 'loaded'; readonly recording: RecordingDetails };
 
 export function useRecording(recordingId: Ref<Id>): {
   readonly load: Readonly<ShallowRef<RecordingLoad>>;
@@ -29,16 +29,16 @@ export function useRecording(recordingId: Ref<Id>): {
       const recording = await relay.call('recording', { params: { recordingId: recordingId.value } });
       if (mine !== generation) return;
       load.value = { kind: 'loaded', recording };
-      if (recording.state !== 'sealed' && recording.state !== 'failed') scheduleLook();
+      scheduleLook(refreshMs(recording));
     } catch (error) {
       if (mine !== generation) return;
       const isPassing = toCodedError(error).isRetryable;
-      if (load.value.kind === 'loaded' && isPassing) scheduleLook();
+      if (load.value.kind === 'loaded' && isPassing) scheduleLook(RECORDING_REFRESH_MS);
       else load.value = { kind: 'failed', error };
     }
   };
-  const scheduleLook = (): void => {
-    timer = setTimeout(() => void look(), RECORDING_REFRESH_MS);
+  const scheduleLook = (afterMs: number | null): void => {
+    if (afterMs !== null) timer = setTimeout(() => void look(), afterMs);
   };
   const reload = async (): Promise<void> => {
     load.value = { kind: 'loading' };
@@ -51,4 +51,16 @@ export function useRecording(recordingId: Ref<Id>): {
     clearTimeout(timer);
   });
   return { load, reload, look };
+}
+
+/** When to look again; null when nothing changes by itself any more. */
+export function refreshMs({
+  state,
+  derivatives,
+}: Pick<RecordingDetails, 'state' | 'derivatives'>): number | null {
+  if (state === 'sealing') return RECORDING_REFRESH_MS;
+  if (derivatives.some((derivative) => derivative.state === 'waiting' || derivative.state === 'running')) {
+    return RECORDING_REFRESH_MS;
+  }
+  return state === 'sealed' || state === 'failed' ? null : GROWING_RECORDING_REFRESH_MS;
 }

@@ -73,17 +73,16 @@ export function useRecordings(streamId: Ref<Id | undefined>): Recordings {
     }
   };
 
-  /** Recordings begin, grow and are sealed while somebody looks at the list. */
+  /** Recordings begin, grow, are sealed and deleted while somebody looks at the list. */
   const refresh = async (): Promise<void> => {
     if (state.value.kind !== 'loaded' || document.hidden) return;
     const { signal } = abort;
     try {
       const page = await fetchPage(signal);
       if (signal.aborted) return;
-      recordings.value = mergeRecordings(recordings.value, page);
-      if (recordings.value.length === page.length) {
-        state.value = { kind: 'loaded', hasMore: page.length === RECORDINGS_PAGE_SIZE };
-      }
+      const isAll = page.length < RECORDINGS_PAGE_SIZE;
+      recordings.value = refreshRecordings(recordings.value, page, { isAll });
+      if (recordings.value.length === page.length) state.value = { kind: 'loaded', hasMore: !isAll };
     } catch {
       // The list on the screen stays right until the next look; the banner tells when the server is away.
     }
@@ -103,4 +102,15 @@ export function mergeRecordings(known: readonly Recording[], fresh: readonly Rec
   const byId = new Map(known.map((recording) => [recording.recordingId, recording]));
   for (const recording of fresh) byId.set(recording.recordingId, recording);
   return [...byId.values()].toSorted((a, b) => b.startedAtMs - a.startedAtMs);
+}
+
+/** `page` holds the newest there are: what should be in it and is not was deleted. `isAll`: there are no older ones. */
+export function refreshRecordings(
+  known: readonly Recording[],
+  page: readonly Recording[],
+  { isAll }: { isAll: boolean },
+): Recording[] {
+  const oldestMs = page.at(-1)?.startedAtMs ?? 0;
+  const older = isAll ? [] : known.filter(({ startedAtMs }) => startedAtMs <= oldestMs);
+  return mergeRecordings(older, page);
 }

@@ -182,6 +182,9 @@ export class RelayConnection {
         return this.#options.onStreamRemoved(message.data.streamId);
       case 'epoch':
         return this.#watchOf(message.data.channel)?.onEpoch(message.data);
+      case 'held':
+        // Only a reader that was rewound up to a time is held there, and none is rewound here.
+        return;
       case 'ended':
         return this.#endWatch(message.data.channel, fromErrorBody(errorBody(message.data.reason)));
       case 'refused':

@@ -24,3 +24,11 @@ it('lets a code without words of its own speak with its message', () => {
 it('shows nothing of an error that was not meant for people', () => {
   expect(errorText(new TypeError('undefined is not a function'))).not.toContain('undefined');
 });
+
+it('says until when the policy keeps a recording', () => {
+  const details = { keepUntilMs: Date.UTC(2027, 0, 31, 12) };
+  const text = errorText(new CodedError('RETENTION_KEEPS', 'x', { details }));
+  expect(text).toContain('2027');
+  expect(text).toContain('nobody can delete it');
+  expect(errorText(new CodedError('RETENTION_KEEPS', 'Kept for 7 days.'))).toBe('Kept for 7 days.');
+});

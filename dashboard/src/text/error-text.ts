@@ -1,5 +1,6 @@
 /** Coded errors in words that tell the reader what to do. Codes without an entry speak with their own message. */
 import { CodedError, toCodedError, type ErrorCode } from '@proofcast/shared';
+import { formatExact } from './time-text.ts';
 
 const TEXTS: Partial<Record<ErrorCode, string>> = {
   CREDENTIALS_WRONG: 'The e-mail address or the password is not right.',
@@ -10,7 +11,10 @@ const TEXTS: Partial<Record<ErrorCode, string>> = {
   SHUTTING_DOWN: 'The server is restarting. We keep trying.',
   EMAIL_TAKEN: 'A user with this e-mail address exists already.',
   RECORDING_NOT_FOUND: 'This recording does not exist, or belongs to another company.',
-  RECORDING_NOT_READY: 'This recording is still being made. It can be played once it is sealed.',
+  RECORDING_NOT_READY:
+    'This cannot be done while the recording is being made or its device is expected back.',
+  RECORDING_DELETED: 'This recording was deleted.',
+  SNAPSHOT_GONE: 'The recording went on meanwhile. Load it again.',
   STREAM_OFFLINE: 'Nobody shares this screen at the moment.',
   STREAM_NOT_FOUND: 'This screen does not exist, or belongs to another company.',
   INTERNAL: 'Something failed on our side. Try again; the server has logged why.',
@@ -20,7 +24,14 @@ const TEXTS: Partial<Record<ErrorCode, string>> = {
 export function errorText(error: unknown): string {
   const coded = toCodedError(error);
   if (coded.code === 'TOO_MANY_REQUESTS') return tooManyRequestsText(coded);
+  if (coded.code === 'RETENTION_KEEPS') return retentionKeepsText(coded);
   return TEXTS[coded.code] ?? coded.message;
+}
+
+function retentionKeepsText(error: CodedError): string {
+  const keepUntilMs = error.details?.['keepUntilMs'];
+  if (typeof keepUntilMs !== 'number') return error.message;
+  return `The retention policy of your company keeps it until ${formatExact(keepUntilMs)}. Before that nobody can delete it.`;
 }
 
 function tooManyRequestsText(error: CodedError): string {
