@@ -15,11 +15,22 @@ export interface BenchmarkResult {
   readonly conditions: string;
 }
 
+/** How much of a benchmark is run. */
+export interface BenchmarkOptions {
+  /** `quick` proves that the benchmark works, its numbers mean nothing; `long` takes the time that flatness needs. */
+  readonly effort: 'quick' | 'usual' | 'long';
+  /** Says what is being done at the moment. */
+  readonly note: (text: string) => void;
+}
+
 export interface Benchmark {
   /** Names of the results that it yields; selection on the command line is by prefix of these. */
   readonly names: readonly string[];
-  run(): Promise<BenchmarkResult[]>;
+  run(options: BenchmarkOptions): Promise<BenchmarkResult[]>;
 }
+
+/** One value for each effort, side by side, so that it is seen what a quick run leaves out. */
+export type ByEffort<T> = Readonly<Record<BenchmarkOptions['effort'], T>>;
 
 export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
@@ -33,4 +44,33 @@ export function percentile(values: readonly number[], fraction: number): number 
   const below = sorted[Math.floor(position)]!;
   const above = sorted[Math.ceil(position)]!;
   return below + (above - below) * (position - Math.floor(position));
+}
+
+/** How much `y` grows per unit of `x`: least squares over the points. */
+export function slope(points: readonly { readonly x: number; readonly y: number }[]): number {
+  if (points.length < 2) throw new RangeError('A slope takes two points.');
+  const meanX = points.reduce((sum, { x }) => sum + x, 0) / points.length;
+  const meanY = points.reduce((sum, { y }) => sum + y, 0) / points.length;
+  const covariance = points.reduce((sum, { x, y }) => sum + (x - meanX) * (y - meanY), 0);
+  return covariance / points.reduce((sum, { x }) => sum + (x - meanX) ** 2, 0);
+}
+
+/**
+ * Measures subject and baseline in turns, the other one first in every second pair, so that what the machine does
+ * beside meets both alike. The ratio is the median of the ratios of the pairs.
+ */
+export async function measurePairs(options: {
+  pairs: number;
+  subject: () => Promise<number>;
+  baseline: () => Promise<number>;
+}): Promise<{ value: number; baseline: number; ratio: number; ratios: readonly number[] }> {
+  const values: number[] = [];
+  const baselines: number[] = [];
+  for (let pair = 0; pair < options.pairs; pair++) {
+    if (pair % 2 === 0) values.push(await options.subject());
+    baselines.push(await options.baseline());
+    if (pair % 2 === 1) values.push(await options.subject());
+  }
+  const ratios = values.map((value, index) => value / baselines[index]!);
+  return { value: median(values), baseline: median(baselines), ratio: median(ratios), ratios };
 }

@@ -24,6 +24,9 @@ type CallerName = 'nobody' | Role | 'foreign admin' | 'device' | 'revoked device
 const CALLERS: readonly CallerName[] = ['nobody', ...ROLES, 'foreign admin', 'device', 'revoked device'];
 const ROUTE_NAMES = Object.keys(RELAY_ROUTES) as RelayRouteName[];
 
+/** Of routes that look at the body before they look for what the path names. */
+const BODIES: Partial<Record<RelayRouteName, unknown>> = { createExport: { kind: 'mp4' } };
+
 let relay: TestRelay;
 let clients: Record<'nobody' | Role | 'foreign admin', TestClient>;
 let device: TestDevice;
@@ -32,7 +35,7 @@ let ingestTokens: Record<'device' | 'revoked device', string>;
 let listedDeviceId: string;
 
 beforeAll(async () => {
-  relay = await startTestRelay();
+  relay = await startTestRelay({ env: { METRICS_TOKEN: 'a-token-of-the-monitoring' } });
   const admin = await relay.signInAdmin();
   const foreignCompany = await relay.createCompany('Elsewhere');
   clients = {
@@ -56,8 +59,14 @@ afterAll(() => relay.close());
 
 /** A request that would be granted to who may make it, as far as one fits all. */
 function requestOf(name: RelayRouteName): TestRequest {
-  const params = { recordingId: createId('recording'), deviceId: listedDeviceId };
-  return { params, ...(RELAY_ROUTES[name].method === 'POST' ? { body: {} } : {}) };
+  const params = {
+    recordingId: createId('recording'),
+    streamId: createId('stream'),
+    deviceId: listedDeviceId,
+    kind: 'poster',
+  };
+  const hasBody = RELAY_ROUTES[name].method === 'POST' || RELAY_ROUTES[name].method === 'PUT';
+  return { params, ...(hasBody ? { body: BODIES[name] ?? {} } : {}) };
 }
 
 async function answerTo(
@@ -103,12 +112,16 @@ function expectedRefusal(access: RouteAccess, caller: CallerName): string | null
     case 'device-token':
       if (caller === 'device') return null;
       return caller === 'revoked device' ? 'DEVICE_REVOKED' : 'UNAUTHENTICATED';
+    case 'metrics':
+      // The one that is configured; a device's token is one of another kind.
+      return isDevice ? 'TOKEN_INVALID' : 'UNAUTHENTICATED';
     case 'session':
       return caller === 'nobody' || isDevice ? 'UNAUTHENTICATED' : null;
     case 'live:watch':
     case 'recordings:read':
     case 'devices:manage':
-    case 'users:manage': {
+    case 'users:manage':
+    case 'retention:manage': {
       if (caller === 'nobody' || isDevice) return 'UNAUTHENTICATED';
       const role = caller === 'foreign admin' ? 'admin' : caller;
       return hasPermission(role, access) ? null : 'FORBIDDEN';
@@ -148,6 +161,7 @@ describe('the company border', () => {
     expect((await foreign.call('streams')).streams).toEqual([]);
     expect((await foreign.call('recordings')).recordings).toEqual([]);
     expect((await foreign.call('users')).users).toHaveLength(1);
+    expect((await foreign.call('tombstones')).tombstones).toEqual([]);
     expect((await clients.admin.call('devices')).devices.length).toBeGreaterThan(1);
   });
 });

@@ -1,4 +1,11 @@
-import { CodedError, decodeChunk, decodeViewerFrame, encodeChunk, type Chunk } from '@proofcast/shared';
+import {
+  CodedError,
+  decodeChunk,
+  decodeStill,
+  decodeViewerFrame,
+  encodeChunk,
+  type Chunk,
+} from '@proofcast/shared';
 import { freshSeed, seededRandom, type Random } from '@proofcast/shared/testing/random';
 import { describe, expect, it } from 'vitest';
 
@@ -36,7 +43,7 @@ describe.each(seeds)('chunk frames, seed %d', (seed) => {
         frame[random.integer(0, Math.min(frame.length, 40))] = random.integer(0, 256);
       }
       const damaged = frame.subarray(0, random.integer(0, frame.length + 1));
-      for (const decode of [decodeChunk, decodeViewerFrame]) {
+      for (const decode of [decodeChunk, decodeViewerFrame, decodeStill]) {
         try {
           decode(damaged);
         } catch (error) {

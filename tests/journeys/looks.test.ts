@@ -1,26 +1,18 @@
-/**
- * Every view, as people see it: a screenshot each in `test-results/looks/`, dark and light, wide and 360 px, and with
- * it what a machine can judge: no serious finding of axe, nothing wider than the window, no message on the console.
- */
-import { mkdtemp, mkdir, readFile, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+/** Every view, as people see it, with a screen that is really captured. Those of recordings: recording-looks.test.ts. */
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import type { AxeResults } from 'axe-core';
-import type { Browser, Page } from 'playwright-core';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestClient } from '../../relay/testing/test-client.ts';
 import { launchViewer } from '../harness/chromium.ts';
 import { openWall, signIn, tileOf } from '../harness/dashboard-driver.ts';
 import { DesktopDriver } from '../harness/desktop-driver.ts';
 import { fillForm } from '../harness/form.ts';
+import { complaintsOf, look } from '../harness/looks.ts';
 import { startServices, type Services } from '../harness/services.ts';
 import { downloadOnlyRecording } from '../harness/sealed-recording.ts';
 import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
-
-const SHOTS = resolve(import.meta.dirname, '../../test-results/looks');
-const WIDE = { width: 1440, height: 900 };
-const NARROW = { width: 360, height: 740 };
 
 let folder: string;
 let services: Services;
@@ -28,12 +20,9 @@ let screen: StampedScreen;
 let desktop: DesktopDriver;
 let browser: Browser;
 let admin: TestClient;
-let axeSource: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'proofcast-looks-'));
-  await mkdir(SHOTS, { recursive: true });
-  axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   services = await startServices();
   screen = await openStampedScreen();
   browser = await launchViewer();
@@ -49,55 +38,6 @@ afterAll(async () => {
   await services?.close();
   await rm(folder, { recursive: true, force: true });
 });
-
-/** Takes the view in both widths and both themes, and judges each. */
-async function look(page: Page, name: string): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    for (const [width, viewport] of Object.entries({ wide: WIDE, narrow: NARROW })) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.setViewportSize(viewport);
-      await page.evaluate(settle);
-      await page.screenshot({ path: join(SHOTS, `${name}-${colorScheme}-${width}.png`) });
-      expect(await serious(page), `${name}, ${colorScheme}, ${width}`).toEqual([]);
-      const overflowPx = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      expect(overflowPx, `${name}, ${width}: wider than the window`).toBeLessThanOrEqual(0);
-    }
-  }
-  await page.setViewportSize(WIDE);
-}
-
-/** Runs in the page: resolves when fonts are there and the change of theme and size has come to its end. */
-async function settle(): Promise<void> {
-  await document.fonts.ready;
-  await new Promise(requestAnimationFrame);
-  const ending = document
-    .getAnimations()
-    .filter(({ effect }) => effect?.getComputedTiming().endTime !== Infinity);
-  await Promise.allSettled(ending.map(({ finished }) => finished));
-}
-
-/** Rules of axe with serious or critical findings, each with the first place. */
-async function serious(page: Page): Promise<string[]> {
-  await page.evaluate(axeSource);
-  const { violations } = await page.evaluate(() =>
-    (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
-  );
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes[0]?.target.join(' ')}`);
-}
-
-/** Collects what the page complains about from here on: failed scripts, and violations of the content policy. */
-function complaintsOf(page: Page): string[] {
-  const complaints: string[] = [];
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('console', (message) => {
-    // Before somebody signs in, asking who one is fails, and Chromium says so.
-    const isExpected = message.text().includes('401');
-    if (message.type() === 'error' && !isExpected) complaints.push(message.text());
-  });
-  return complaints;
-}
 
 describe('the desktop app looks right', () => {
   it('while it is set up, while a source is chosen, and when none is', async () => {

@@ -21,7 +21,7 @@ import {
   watchStamps,
   type SeenStamp,
 } from '../harness/stamp-readers.ts';
-import { downloadOnlyRecording } from '../harness/sealed-recording.ts';
+import { downloadOnlyRecording, waitForRecording } from '../harness/sealed-recording.ts';
 import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
 import { BEHIND_PROXY_ARGUMENTS, startStrictProxy, type StrictProxy } from '../harness/strict-proxy.ts';
 
@@ -174,7 +174,7 @@ describe('one screen, two paths, one saved recording', () => {
     const stoppedMs = await desktop.stopSharing();
     const path = join(folder, 'recording.webm');
     const recording = await downloadOnlyRecording(admin, path);
-    expect(recording.hasThumbnail).toBe(true);
+    await waitForRecording(admin, recording.recordingId, ({ hasThumbnail }) => hasThumbnail);
 
     const probed = await probeFile(path);
     const frames = await readFileFrames(path);

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ERRORS } from '@proofcast/shared';
 import { describe, expect, it } from 'vitest';
+import { RELAY_METRICS } from '../../relay/src/metrics/metric-definitions.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const read = (path: string) => readFileSync(resolve(ROOT, path), 'utf8');
@@ -78,6 +79,19 @@ describe('docs/operations.md', () => {
     const named = configs.matchAll(/'([A-Z][A-Z0-9]*_[A-Z0-9_]+)'|^  ([A-Z][A-Z0-9]*_[A-Z0-9_]+): Type/gm);
     const used = new Set([...named].map((match) => match[1] ?? match[2]!));
     expect(documented.toSorted()).toEqual([...used].toSorted());
+  });
+
+  it('lists exactly the metrics of the relay, with type, label and meaning', () => {
+    const documented = [
+      ...read('docs/operations.md').matchAll(/^\| `(proofcast_\w+)` \| (\w+) \| (.*) \| (.+) \|$/gm),
+    ].map(([, name, type, label, meaning]) => [name, type, label, meaning]);
+    const defined = Object.entries(RELAY_METRICS).map(([name, definition]) => {
+      const { name: label, values } = 'label' in definition ? definition.label : { name: '', values: [] };
+      const told =
+        label === 'code' ? '`code`: an [error code](errors.md)' : `\`${label}\`: ${values.join(', ')}`;
+      return [name, definition.type, label === '' ? '' : told, definition.help];
+    });
+    expect(documented).toEqual(defined);
   });
 
   it('is true that only config.ts reads the environment of a service', () => {

@@ -1,0 +1,21 @@
+/** All benchmarks, in the order in which they run. */
+import type { Benchmark } from './benchmark.ts';
+import { fallbackView } from './fallback-view.ts';
+import { recordingMerge } from './recording-merge.ts';
+import { recordingReady } from './recording-ready.ts';
+import { relayAck } from './relay-ack.ts';
+import { relayFanOut } from './relay-fan-out.ts';
+import { relayIngest } from './relay-ingest.ts';
+import { relayMemory } from './relay-memory.ts';
+import { uploadCatchUp } from './upload-catch-up.ts';
+
+export const BENCHMARKS: readonly Benchmark[] = [
+  ...relayFanOut,
+  relayMemory,
+  relayAck,
+  relayIngest,
+  recordingReady,
+  recordingMerge,
+  fallbackView,
+  uploadCatchUp,
+];
