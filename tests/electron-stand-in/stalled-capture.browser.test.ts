@@ -54,17 +54,23 @@ describe('the watch on the recorder', () => {
   });
 
   it('tells the relay, and the person, that capture is broken when the system yields no pictures, and when it does again', async () => {
+    // The browser cannot be asked while the X server that it draws on is frozen; so its page keeps what it showed.
+    await app.page.evaluate(() => {
+      new MutationObserver(() => {
+        const notice = document.querySelector('[data-testid="stalled"]');
+        if (notice) Object.assign(window, { shownNotice: notice.textContent });
+      }).observe(document.body, { childList: true, subtree: true });
+    });
     process.kill(xvfb.pid, 'SIGSTOP');
     try {
       await expect.poll(streamState, { timeout: 30_000 }).toBe('capture-stalled');
-      // The window itself is drawn by the X server that is frozen, so it is asked what it holds.
-      await expect
-        .poll(() => app.page.getByTestId('stalled').textContent(), { timeout: 30_000 })
-        .toContain('No picture');
     } finally {
       process.kill(xvfb.pid, 'SIGCONT');
     }
     await expect.poll(streamState, { timeout: 30_000 }).toBe('live');
+    const shownNotice = () =>
+      app.page.evaluate(() => (Reflect.get(window, 'shownNotice') as string | undefined) ?? '');
+    await expect.poll(shownNotice, { timeout: 30_000 }).toContain('No picture');
     await app.page.getByTestId('stalled').waitFor({ state: 'detached' });
     await app.page.getByTestId('stop-sharing').click();
     await app.page.locator('[data-testid="recording-path"][data-state="finished"]').waitFor();
