@@ -13,14 +13,24 @@ export interface SmallDisk {
   close(): Promise<void>;
 }
 
-/** Null where this user may not mount anything. */
-export async function mountSmallDisk(sizeBytes: number): Promise<SmallDisk | null> {
+/** Whether this user may mount one; for the condition of a test that needs it. */
+export async function maySmallDiskBeMounted(): Promise<boolean> {
+  try {
+    await (await mountSmallDisk(64 * 1024)).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Throws where this user may not mount anything. */
+export async function mountSmallDisk(sizeBytes: number): Promise<SmallDisk> {
   const path = await mkdtemp(join(tmpdir(), 'proofcast-small-disk-'));
   try {
     await run('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes},mode=0700`, 'tmpfs', path]);
-  } catch {
+  } catch (error) {
     await rm(path, { recursive: true });
-    return null;
+    throw error;
   }
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {

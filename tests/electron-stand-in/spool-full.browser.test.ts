@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { mountSmallDisk, type SmallDisk } from '../../desktop/testing/small-disk.ts';
+import { maySmallDiskBeMounted, mountSmallDisk, type SmallDisk } from '../../desktop/testing/small-disk.ts';
 import { TestClient } from '../../relay/testing/test-client.ts';
 import { DesktopDriver } from '../harness/desktop-driver.ts';
 import { openKioskScreen, type KioskScreen } from '../harness/kiosk-screen.ts';
@@ -19,7 +19,8 @@ let services: Services;
 let screen: KioskScreen;
 let admin: TestClient;
 let desktop: DesktopDriver | undefined;
-const smallDisk: SmallDisk | null = await mountSmallDisk(4 * MIB);
+let disk: SmallDisk | undefined;
+const mayMount = await maySmallDiskBeMounted();
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'proofcast-full-'));
@@ -33,7 +34,7 @@ afterEach(async () => {
   desktop = undefined;
 });
 afterAll(async () => {
-  await Promise.all([screen?.close(), services?.close(), smallDisk?.close()]);
+  await Promise.all([screen?.close(), services?.close(), disk?.close()]);
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -106,10 +107,11 @@ describe('a share for which there is no room left', () => {
     await judge();
   });
 
-  it.skipIf(smallDisk === null)(
+  it.skipIf(!mayMount)(
     '[U4] because the disk is full does the same [skipped: this user may not mount one]',
     async () => {
-      await overflow(smallDisk?.path ?? '', 8);
+      disk = await mountSmallDisk(4 * MIB);
+      await overflow(disk.path, 8);
       await judge();
     },
   );

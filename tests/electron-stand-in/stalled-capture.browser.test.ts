@@ -2,12 +2,16 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestClient } from '../../relay/testing/test-client.ts';
 import { DesktopDriver } from '../harness/desktop-driver.ts';
 import { startServices, type Services } from '../harness/services.ts';
 import { launchDesktop, type DesktopApp } from './launch.ts';
 import { startXvfb, type Xvfb } from './xvfb.ts';
+
+/** Several times as long as the main process collects changes. */
+const PUBLISHED_AFTER_MS = 1_000;
 
 let folder: string;
 let services: Services;
@@ -64,6 +68,8 @@ describe('the watch on the recorder', () => {
     process.kill(xvfb.pid, 'SIGSTOP');
     try {
       await expect.poll(streamState, { timeout: 30_000 }).toBe('capture-stalled');
+      // The main process collects changes for a moment before it tells the page, which nobody can watch from here.
+      await wait(PUBLISHED_AFTER_MS);
     } finally {
       process.kill(xvfb.pid, 'SIGCONT');
     }

@@ -1,10 +1,10 @@
 import { CodedError, MAX_CHUNK_PAYLOAD_BYTES } from '@proofcast/shared';
 import { appendFile, mkdir, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ChunkReader } from '../../testing/chunk-reader.ts';
 import { EPOCH, KIB, newStart, SOURCE, SpoolWorld } from '../../testing/spool-world.ts';
-import { mountSmallDisk } from '../../testing/small-disk.ts';
+import { maySmallDiskBeMounted, mountSmallDisk, type SmallDisk } from '../../testing/small-disk.ts';
 import { segmentName } from './spool-recovery.ts';
 import { SpoolSegment } from './spool-segment.ts';
 import type { SpooledRecording } from './spooled-recording.ts';
@@ -296,13 +296,18 @@ describe('the limit of the spool', () => {
   });
 });
 
-const smallDisk = await mountSmallDisk(256 * KIB);
-afterAll(() => smallDisk?.close());
+const mayMount = await maySmallDiskBeMounted();
 
-describe.skipIf(smallDisk === null)('a disk without room [skipped: this user may not mount one]', () => {
+describe.skipIf(!mayMount)('a disk without room [skipped: this user may not mount one]', () => {
+  let disk: SmallDisk;
+  beforeAll(async () => {
+    disk = await mountSmallDisk(256 * KIB);
+  });
+  afterAll(() => disk.close());
+
   it('[U4] is told in the recording, which goes on as soon as chunks have left', async () => {
     await world.close();
-    world = await SpoolWorld.open(64 * 1024 * KIB, join(smallDisk?.path ?? '', 'spool'));
+    world = await SpoolWorld.open(64 * 1024 * KIB, join(disk.path, 'spool'));
     const recording = await world.record();
     const fill = async () => {
       for (let index = 0; ; index++) await recording.appendMedia(bytes(4 * KIB), index);
