@@ -80,7 +80,13 @@ describe('a derivative', { timeout: 120_000 }, () => {
       await new Promise((resolve) => setTimeout(resolve, random.integer(0, 150)));
       // What has ended by itself meanwhile was not killed.
       if (!(await programsBelow(world.recordingsDir)).includes(pid)) continue;
-      process.kill(pid, 'SIGKILL');
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch (error) {
+        // It ended between the look and the kill.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+        continue;
+      }
       killed.add(pid);
     }
     const made = await world.until(recordingId, 'mp4', ({ state }) => state === 'done' || state === 'failed');
