@@ -2,6 +2,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ViewerFrameStream } from '@proofcast/shared';
+import { killProcess } from '@proofcast/shared/testing/processes';
 import { loadWebmClip } from '@proofcast/shared/testing/webm-clip';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { connectPublisher, publishClip, publishRecording } from '../testing/publish-recording.ts';
@@ -126,7 +127,7 @@ describe('a second signal', () => {
     // A merge would have had five seconds.
     expect(performance.now() - secondMs).toBeLessThan(2_000);
     // What the relay could not end any more.
-    process.kill(Number(await readFile(join(programs, 'pid'), 'utf8')), 'SIGKILL');
+    killProcess(Number(await readFile(join(programs, 'pid'), 'utf8')));
 
     const next = await start();
     const again = await connectPublisher({ device, client: next.admin, maker: publisher.maker });

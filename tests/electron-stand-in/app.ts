@@ -91,7 +91,8 @@ export const app = new StandInApp();
 
 function readHolder(path: string): number | null {
   try {
-    return Number(readFileSync(path, 'utf8'));
+    // A process that was killed while it wrote leaves nothing; zero would be this whole group of processes.
+    return Number(readFileSync(path, 'utf8')) || null;
   } catch {
     return null;
   }

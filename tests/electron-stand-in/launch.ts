@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
+import { isProcessAlive, killProcess } from '@proofcast/shared/testing/processes';
 import { chromium, type Browser, type CDPSession, type Page } from 'playwright-core';
 import { toPageUrl } from './origins.ts';
 import {
@@ -160,7 +161,7 @@ class RunningApp implements DesktopApp {
       return page;
     };
     let revived = nextPage();
-    for (const pid of await this.rendererPids()) process.kill(pid, 'SIGKILL');
+    for (const pid of await this.rendererPids()) killProcess(pid);
     for (;;) {
       const page = await revived;
       revived = nextPage();
@@ -233,16 +234,8 @@ class RunningApp implements DesktopApp {
 /** Chromium ends by itself when the pipe to its main process breaks; one that does not is killed. */
 async function waitForEnd(pid: number): Promise<void> {
   const deadlineMs = Date.now() + CHROMIUM_END_TIMEOUT_MS;
-  while (isAlive(pid)) {
-    if (Date.now() > deadlineMs) process.kill(pid, 'SIGKILL');
+  while (isProcessAlive(pid)) {
+    if (Date.now() > deadlineMs) killProcess(pid);
     await wait(50);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
   }
 }

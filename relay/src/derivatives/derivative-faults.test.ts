@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { killProcess } from '@proofcast/shared/testing/processes';
 import { seededRandom } from '@proofcast/shared/testing/random';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -81,7 +82,7 @@ describe('a derivative', { timeout: 120_000 }, () => {
       // What has ended by itself meanwhile was not killed.
       if (!(await programsBelow(world.recordingsDir)).includes(pid)) continue;
       try {
-        process.kill(pid, 'SIGKILL');
+        killProcess(pid);
       } catch (error) {
         // It ended between the look and the kill.
         if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
