@@ -13,6 +13,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { isProcessAlive, killProcess } from '@proofcast/shared/testing/processes';
 import { chromium, type Browser, type CDPSession, type Page } from 'playwright-core';
 import { toPageUrl } from './origins.ts';
+import type { PowerEvent } from './power-monitor.ts';
 import {
   SETTINGS_VARIABLE,
   type StandInCommand,
@@ -53,6 +54,8 @@ export interface DesktopApp {
   closeWindow(): void;
   /** What is captured goes away, as a window that is closed. */
   endCapture(): void;
+  /** The system says that the device sleeps, is awake, is locked or unlocked. */
+  power(event: PowerEvent): void;
   /** kill −9 of the main process. Resolves when nothing of the app is left. */
   kill(): Promise<void>;
   /** Stops sharing, quits, and resolves when nothing of the app is left. Idempotent. */
@@ -186,6 +189,10 @@ class RunningApp implements DesktopApp {
 
   endCapture(): void {
     this.#command({ kind: 'end-capture' });
+  }
+
+  power(event: PowerEvent): void {
+    this.#command({ kind: 'power', event });
   }
 
   async kill(): Promise<void> {
