@@ -93,6 +93,26 @@ describe('openDatabase', () => {
     expect(updated.numUpdatedRows).toBe(2n);
   });
 
+  it('says that the disk is full, alone and in a transaction, and goes on when there is room', async () => {
+    const pages = await sql<{ page_count: number }>`pragma page_count`.execute(database);
+    await sql`pragma max_page_count = ${sql.raw(String(pages.rows[0]?.page_count))}`.execute(database);
+    const fill = async (on: Database) => {
+      for (let n = 0; n < 1000; n++) {
+        await on
+          .insertInto('companies')
+          .values(company('x'.repeat(2000)))
+          .execute();
+      }
+    };
+    await expect(fill(database)).rejects.toMatchObject({ code: 'STORAGE_FULL' });
+    const before = await countCompanies(database);
+    await expect(database.transaction().execute(fill)).rejects.toMatchObject({ code: 'STORAGE_FULL' });
+    expect(await countCompanies(database)).toBe(before);
+    await sql`pragma max_page_count = 1000000`.execute(database);
+    await database.insertInto('companies').values(company('Acme')).execute();
+    expect(await countCompanies(database)).toBe(before + 1);
+  });
+
   it('leaves no half-made tables behind when a migration fails', async () => {
     // The first table is missing and the history says that none is there: the migration makes it, then fails.
     await sql`drop table companies`.execute(database);

@@ -4,6 +4,7 @@
  * the adapter says that there is only one.
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
+import { CodedError } from '@proofcast/shared';
 import {
   SqliteAdapter,
   SqliteDialect,
@@ -36,18 +37,45 @@ class TransactionalDdlAdapter extends SqliteAdapter {
 function asBetterSqlite(sqlite: DatabaseSync): SqliteDatabase {
   return {
     close: () => sqlite.close(),
-    prepare: (sql) => asBetterStatement(sqlite.prepare(sql)),
+    prepare: (sql) => (sql === 'rollback' ? rollbackOf(sqlite) : asBetterStatement(sqlite.prepare(sql))),
   };
+}
+
+/** SQLite rolls back by itself when the disk is full (https://sqlite.org/lang_transaction.html#immediate); once is enough. */
+function rollbackOf(sqlite: DatabaseSync): SqliteStatement {
+  const statement = asBetterStatement(sqlite.prepare('rollback'));
+  const nothing = { changes: 0, lastInsertRowid: 0 };
+  return { ...statement, run: (parameters) => (sqlite.isTransaction ? statement.run(parameters) : nothing) };
 }
 
 function asBetterStatement(statement: StatementSync): SqliteStatement {
   return {
     // A statement that yields rows has columns; `insert … returning` does, a plain `insert` does not.
     reader: statement.columns().length > 0,
-    all: (parameters) => statement.all(...asInput(parameters)),
-    run: (parameters) => statement.run(...asInput(parameters)),
+    all: (parameters) => codingDiskErrors(() => statement.all(...asInput(parameters))),
+    run: (parameters) => codingDiskErrors(() => statement.run(...asInput(parameters))),
     iterate: (parameters) => statement.iterate(...asInput(parameters)),
   };
+}
+
+/** Primary result codes (https://sqlite.org/rescode.html); the extended ones carry them in their lowest byte. */
+const SQLITE_IOERR = 10;
+const SQLITE_FULL = 13;
+
+/** What the disk refuses is told as such to whoever asked, who can come again; all else is thrown as it is. */
+function codingDiskErrors<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (cause) {
+    switch (((cause as { errcode?: number }).errcode ?? 0) & 0xff) {
+      case SQLITE_FULL:
+        throw new CodedError('STORAGE_FULL', 'The relay cannot note this: its disk is full.', { cause });
+      case SQLITE_IOERR:
+        throw new CodedError('STORAGE_FAILED', 'The relay cannot note this: its disk refused it.', { cause });
+      default:
+        throw cause;
+    }
+  }
 }
 
 /** `node:sqlite` throws for what SQLite cannot store, so nothing is coerced silently. */
