@@ -74,7 +74,7 @@ describe('[S6] a picture', () => {
     const early = await viewer.pictures(streamId, 'green', 10);
     const late = await viewer.pictures(streamId, 'green', 20);
     expect(late.stamp).toBeGreaterThanOrEqual(early.stamp + 20);
-    expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 1 });
+    expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 1, isWanted: true });
   });
 
   it('arrives at a viewer who joins while others watch, and at all of them', async () => {
@@ -148,7 +148,7 @@ describe('the end of a picture', () => {
     await Promise.all([leaving, staying].map((viewer) => viewer.pictures(streamId, 'green', 5)));
     await leaving.hangUp(streamId);
     for (const viewerCount of [1, 2, 1]) {
-      expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount });
+      expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount, isWanted: true });
     }
     await staying.pictures(streamId, 'green', 10);
     await leaving.leave(streamId);

@@ -1,5 +1,6 @@
 import { createId, SFU_PATH } from '@proofcast/shared';
 import { afterEach, describe, expect, it } from 'vitest';
+import { viewOf } from '../testing/rtp-parameters.ts';
 import { runSfu, testConfig, type RunningSfu } from '../testing/running-sfu.ts';
 import { SignalingClient } from '../testing/signaling-client.ts';
 import { KeyServer, TokenIssuer } from '../testing/token-issuer.ts';
@@ -87,7 +88,7 @@ describe('[S11] shutdown', () => {
     const publisher = await running.connect(await issuer.publisher(streamId));
     await publisher.request('publish', { streamId });
     const viewer = await running.connect(await issuer.viewer());
-    await viewer.request('view', { streamId });
+    await viewer.request('view', viewOf(streamId));
     const stranger = await running.connect();
     const { workerPids } = sfu;
     await Promise.all([sfu.close(), sfu.close()]);

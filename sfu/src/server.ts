@@ -7,6 +7,7 @@ import { registerRoutes, sendError } from './routes.ts';
 import { Signaling } from './signaling.ts';
 import { SigningKeys } from './signing-keys.ts';
 import { verifyToken } from './tokens.ts';
+import { TurnCredentials } from './turn-credentials.ts';
 import { Workers } from './workers.ts';
 
 export interface Sfu {
@@ -14,6 +15,8 @@ export interface Sfu {
   readonly url: string;
   /** Process ids of the media workers that run. */
   readonly workerPids: readonly number[];
+  /** What each of them has to do. */
+  readonly workers: readonly { readonly pid: number; readonly load: number }[];
   /** Tells all clients `SHUTTING_DOWN`, then ends everything; resolves when it has ended. Idempotent. */
   close(): Promise<void>;
 }
@@ -33,8 +36,14 @@ export async function startSfu(
     log,
   });
   const keys = new SigningKeys({ source: config.keySource, limits, log });
-  const streams = new LiveStreams({ workers, maxViewersPerStream: limits.maxViewersPerStream, log });
-  const signaling = new Signaling({ verifyToken: (token) => verifyToken(token, keys), streams, limits, log });
+  const streams = new LiveStreams({ workers, limits, log });
+  const signaling = new Signaling({
+    verifyToken: (token) => verifyToken(token, keys),
+    streams,
+    turn: new TurnCredentials(config.turn),
+    limits,
+    log,
+  });
   const loggerInstance: FastifyBaseLogger = log;
   const app: FastifyInstance = fastify({
     loggerInstance,
@@ -70,6 +79,9 @@ export async function startSfu(
       url,
       get workerPids() {
         return workers.pids;
+      },
+      get workers() {
+        return workers.running;
       },
       close: () => (closing ??= closeAll()),
     };

@@ -30,6 +30,12 @@ export class WebRtcMeter {
     return this.#movedAtMs !== undefined && this.#nowMs() - this.#movedAtMs > WEBRTC_FREEZE_MS;
   }
 
+  /** The picture is another one from now on, or stood still because it was to: it has to move again to be frozen. */
+  forget(): void {
+    this.#last = undefined;
+    this.#movedAtMs = undefined;
+  }
+
   /** Takes one report (W3C WebRTC Statistics). */
   take(report: RTCStatsReport): void {
     const entries = [...report.values()] as Record<string, unknown>[];

@@ -39,8 +39,11 @@ export const RECORDING_RETRY = { initialDelayMs: 1_000, maxDelayMs: 30_000 } as 
 export const SFU = {
   reconnect: DEFAULT_RECONNECT_LIMITS,
   requestTimeoutMs: 10_000,
-  maxBitrate: 3_500_000,
+  codec: 'video/vp8',
+  encodings: [{ maxBitrate: 3_500_000 }],
   startBitrateKbps: 2_000,
+  /** A connection that has lasted so long was a good one: when its worker dies, it is built anew at once. */
+  stableAfterMs: 2_000,
   /** ICE often recovers by itself from a short break. */
   disconnectedToleranceMs: 3_000,
   /** From an ICE restart, or from the first offer, to a connection; after it everything is built anew. */
