@@ -25,6 +25,7 @@ it('takes every variable', () => {
     SFU_WORKERS: '3',
     TOKEN_JWKS_URL: 'https://relay.example/jwks.json',
     LOG_LEVEL: 'debug',
+    METRICS_TOKEN: 'sixteen characters'.replaceAll(' ', '-'),
     SFU_MAX_CONNECTIONS: '7',
     SFU_MAX_STREAMS_PER_CONNECTION: '8',
     SFU_MAX_VIEWERS_PER_STREAM: '9',
@@ -42,6 +43,7 @@ it('takes every variable', () => {
     workerCount: 3,
     keySource: { kind: 'url', url: 'https://relay.example/jwks.json' },
     logLevel: 'debug',
+    metricsToken: 'sixteen-characters',
     turn: {
       urls: ['turn:turn.example:3478?transport=udp', 'turns:turn.example:443'],
       secret: 'a secret of sixteen',
@@ -85,6 +87,7 @@ describe('refuses, naming the variable,', () => {
     [{ TURN_URLS: 'turn:turn.example', TURN_SECRET: 'short' }, 'TURN_SECRET'],
     [{ TURN_URLS: 'https://turn.example', TURN_SECRET: 'a secret of sixteen' }, 'https://turn.example'],
     [{ TURN_TTL_S: '1' }, 'TURN_TTL_S=1'],
+    [{ METRICS_TOKEN: 'short' }, 'METRICS_TOKEN'],
   ])('%j', (env, message) => {
     expect(() => readConfig(env)).toThrow(message);
   });

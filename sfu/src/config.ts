@@ -29,6 +29,8 @@ export interface SfuConfig {
   readonly workerCount: number;
   readonly keySource: KeySource;
   readonly turn: TurnSettings;
+  /** What a program has to send to read metrics and statistics; null: it has to run on this machine. */
+  readonly metricsToken: string | null;
   readonly logLevel: LogLevel;
   readonly limits: SfuLimits;
 }
@@ -83,6 +85,12 @@ export interface SfuLimits {
   readonly keyLoadTimeoutMs: number;
   readonly maxKeySetBytes: number;
 
+  /** Between two rounds of asking the workers what they send. */
+  readonly statisticsIntervalMs: number;
+  /** Pictures that are asked about in one round, and how many of them at the same time. */
+  readonly maxSamplesPerSweep: number;
+  readonly concurrentSamples: number;
+
   /** A process that has not ended in order by then ends without. */
   readonly shutdownTimeoutMs: number;
 }
@@ -119,6 +127,10 @@ export const DEFAULT_LIMITS: SfuLimits = {
   keyLoadTimeoutMs: 5_000,
   maxKeySetBytes: 64 * 1024,
 
+  statisticsIntervalMs: 5_000,
+  maxSamplesPerSweep: 500,
+  concurrentSamples: 16,
+
   shutdownTimeoutMs: 10_000,
 };
 
@@ -147,6 +159,7 @@ export function readConfig(env: Environment): SfuConfig {
     workerCount,
     keySource: readKeySource(env),
     turn: readTurn(env),
+    metricsToken: readMetricsToken(env),
     logLevel: readLogLevel(env),
     limits: readLimits(env),
   };
@@ -193,6 +206,13 @@ function readTurn(env: Environment): TurnSettings {
     );
   }
   return { urls, secret, ttlS: readInteger(env, 'TURN_TTL_S', 3_600, { min: 60, max: 86_400 }) };
+}
+
+function readMetricsToken(env: Environment): string | null {
+  const token = env['METRICS_TOKEN'];
+  if (!token) return null;
+  if (/^\S{16,}$/.test(token)) return token;
+  throw new Error('Cannot use METRICS_TOKEN: it needs 16 characters or more, without spaces.');
 }
 
 function readLogLevel(env: Environment): LogLevel {

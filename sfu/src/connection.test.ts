@@ -21,6 +21,7 @@ function otherRequests(id: Id): {
     consume: { streamId: id, rtpCapabilities: RTP_CAPABILITIES },
     resumeConsumer: { streamId: id, consumerId: 'x' },
     prefer: { streamId: id, preference: { isPaused: true, maxSpatialLayer: 0, priority: 1 } },
+    report: { readings: [] },
     connectTransport: { transportId: id, dtlsParameters: DTLS_PARAMETERS },
     restartIce: { transportId: id },
     closeTransport: { transportId: id },
@@ -163,6 +164,7 @@ describe('what a token allows', () => {
       expect((await client.refusal('consume', requests.consume)).code).toBe('FORBIDDEN');
       expect((await client.refusal('resumeConsumer', requests.resumeConsumer)).code).toBe('FORBIDDEN');
       expect((await client.refusal('prefer', requests.prefer)).code).toBe('FORBIDDEN');
+      expect((await client.refusal('report', requests.report)).code).toBe('FORBIDDEN');
       expect((await client.refusal('closeTransport', requests.closeTransport)).code).toBe('FORBIDDEN');
     }
     await client.request('publish', { streamId });

@@ -181,6 +181,10 @@ export class Connection {
         await this.#peer().prefer(streamId, preference);
         return {};
       },
+      report: ({ readings }) => {
+        this.#peer().report(readings);
+        return {};
+      },
       connectTransport: async ({ transportId, dtlsParameters }) => {
         await this.#peer().connectTransport(transportId, dtlsParameters);
         return {};

@@ -1,5 +1,6 @@
 /** One stream, many workers: shared transports, pipes, preferences, and what dies with which worker. */
 import { createId, type Id } from '@proofcast/shared';
+import { killProcess } from '@proofcast/shared/testing/processes';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DTLS_PARAMETERS, RTP_CAPABILITIES, videoParameters, viewOf } from '../testing/rtp-parameters.ts';
 import { runSfu, type RunningSfu } from '../testing/running-sfu.ts';
@@ -184,15 +185,15 @@ describe('[S15] viewers beyond the threshold', () => {
     await run({ workerCount: 2, limits: { maxViewersPerRouter: 2 } });
     await publish();
     for (let count = 0; count < 2; count += 1) await join(await connectViewer());
-    const [, other] = running.sfu.workers;
-    const idle = other?.load;
+    const otherLoad = (): number => running.sfu.statistics().workers[1]?.load ?? Number.NaN;
+    const idle = otherLoad();
     const viewers = [await connectViewer(), await connectViewer()];
     await Promise.all(viewers.map((viewer) => join(viewer)));
     // Two transports with a consumer each, and one pipe: a transport and a producer.
-    expect((other?.load ?? 0) - (idle ?? 0)).toBe(6);
+    expect(otherLoad() - idle).toBe(6);
     for (const viewer of viewers) await viewer.close();
     // The transport of the pipe stays for the next one.
-    await expect.poll(() => other?.load).toBe((idle ?? 0) + 1);
+    await expect.poll(otherLoad).toBe(idle + 1);
   });
 
   it('are told when their worker dies, and come back; the others and the publisher notice nothing', async () => {
@@ -203,7 +204,7 @@ describe('[S15] viewers beyond the threshold', () => {
     const far = await connectViewer();
     const { transportId } = await join(far);
     for (let count = 0; count < 2; count += 1) await publisher.next('viewers');
-    process.kill(running.sfu.workerPids[1] ?? Number.NaN, 'SIGKILL');
+    killProcess(running.sfu.workerPids[1]);
     expect(await far.next('streamClosed')).toEqual({ streamId, code: 'WORKER_DIED' });
     expect(await far.next('transportClosed')).toEqual({ transportId });
     expect((await join(far)).consumers).toHaveLength(1);
@@ -218,7 +219,7 @@ describe('[S17] a viewer of a stream whose worker has died', () => {
     const publisher = await publish();
     const viewer = await connectViewer();
     await join(viewer);
-    process.kill(running.sfu.workerPids[0] ?? Number.NaN, 'SIGKILL');
+    killProcess(running.sfu.workerPids[0]);
     await viewer.next('streamClosed');
     const joining = join(viewer);
     await publisher.next('streamClosed');
@@ -237,7 +238,7 @@ describe('[S17] a viewer of a stream whose worker has died', () => {
     await publish();
     const viewer = await connectViewer();
     await join(viewer);
-    process.kill(running.sfu.workerPids[0] ?? Number.NaN, 'SIGKILL');
+    killProcess(running.sfu.workerPids[0]);
     await viewer.next('streamClosed');
     expect((await viewer.refusal('view', viewOf(streamId))).code).toBe('STREAM_OFFLINE');
     expect((await viewer.refusal('view', viewOf(streamId))).code).toBe('STREAM_OFFLINE');
@@ -249,7 +250,7 @@ describe('[S17] a viewer of a stream whose worker has died', () => {
     const viewer = await connectViewer();
     await join(viewer);
     const stranger = await running.connect(await running.issuer.viewer());
-    process.kill(running.sfu.workerPids[0] ?? Number.NaN, 'SIGKILL');
+    killProcess(running.sfu.workerPids[0]);
     await viewer.next('streamClosed');
     expect((await stranger.refusal('view', viewOf(streamId))).code).toBe('STREAM_OFFLINE');
   });

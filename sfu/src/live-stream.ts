@@ -60,6 +60,10 @@ export class LiveStream {
     return this.#publisher;
   }
 
+  get isWanted(): boolean {
+    return this.#audience.audience.isWanted;
+  }
+
   get viewers(): readonly Viewer[] {
     return this.#outlets.flatMap((outlet) => [...outlet.viewers]);
   }

@@ -8,6 +8,7 @@ import {
   type SFU_REQUESTS,
   type TransportOptions,
   type ViewPreference,
+  type ViewReading,
 } from '@proofcast/shared';
 import type { IceParameters, MediaKind } from 'mediasoup/types';
 import type { LiveStreams, StreamKey } from './live-streams.ts';
@@ -118,6 +119,14 @@ export class Peer {
   prefer(streamId: Id, preference: ViewPreference): Promise<void> {
     this.#requireViewer();
     return this.#tasks.run(streamId, () => this.#viewer(streamId).prefer(preference));
+  }
+
+  report(readings: readonly { streamId: Id; reading: ViewReading }[]): void {
+    this.#requireViewer();
+    for (const { streamId, reading } of readings) {
+      const state = this.#seats.get(streamId)?.state;
+      if (state?.kind === 'joined' && state.end instanceof Viewer) state.end.reading = reading;
+    }
   }
 
   connectTransport(transportId: string, dtlsParameters: unknown): Promise<void> {

@@ -71,7 +71,7 @@ describe('health', () => {
 
   it.each([
     ['/', 404, 'NOT_FOUND'],
-    ['/metrics?x=1', 404, 'NOT_FOUND'],
+    ['/metric', 404, 'NOT_FOUND'],
     [SFU_PATH, 400, 'MESSAGE_INVALID'],
     ['/%', 400, 'MESSAGE_INVALID'],
   ])('anything else over HTTP is refused with a code: %s', async (path, status, code) => {

@@ -15,6 +15,10 @@ export class Signaling {
     this.#options = options;
   }
 
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
   /** Takes over a websocket that was opened just now. */
   accept(socket: WebSocket, remoteAddress: string): void {
     const { limits, log } = this.#options;

@@ -1,4 +1,4 @@
-import { CodedError, type ConsumerOptions, type ViewPreference } from '@proofcast/shared';
+import { CodedError, type ConsumerOptions, type ViewPreference, type ViewReading } from '@proofcast/shared';
 import type { Consumer, MediaKind, Producer, RtpCapabilities } from 'mediasoup/types';
 import { parseRtpCapabilities } from './media-parameters.ts';
 import type { MediaTransport } from './media-transport.ts';
@@ -35,6 +35,8 @@ export class Viewer {
   /** Those that the client knows of. */
   readonly #consumers = new Map<string, HeldConsumer>();
   #preference: ViewPreference;
+  /** What the client has said last about its picture. */
+  reading: ViewReading | null = null;
   #isClosed = false;
 
   constructor(options: {
@@ -60,10 +62,6 @@ export class Viewer {
   /** Whether the picture is of use to the client at the moment. */
   get isWanted(): boolean {
     return !this.#preference.isPaused;
-  }
-
-  get preference(): ViewPreference {
-    return this.#preference;
   }
 
   get consumers(): readonly Consumer[] {

@@ -27,6 +27,7 @@ export class Workers {
   readonly #waiting = new Set<() => void>();
   readonly #starting = new Set<Promise<void>>();
   #rtpCapabilities: RtpCapabilities = {};
+  #deaths = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(options: WorkersOptions) {
@@ -70,6 +71,11 @@ export class Workers {
   /** The worker with the least to do of those that are not in `taken`. */
   leastLoadedBeside(taken: ReadonlySet<MediaWorker>): MediaWorker | undefined {
     return leastLoaded(this.running.filter((worker) => !taken.has(worker)));
+  }
+
+  /** Workers that died, or had to be killed, so far. */
+  get deaths(): number {
+    return this.#deaths;
   }
 
   /** Process ids of the workers that run. */
@@ -120,6 +126,7 @@ export class Workers {
     worker.onDied((error) => {
       clearTimeout(healthyTimer);
       if (this.#closing) return;
+      this.#deaths += 1;
       this.#options.log.error({ err: error, workerPid: worker.pid }, 'media worker died');
       this.#replace(slot, `it died ${error.message}`);
     });

@@ -68,6 +68,16 @@ export const ViewPreference = Type.Object({
 });
 export type ViewPreference = Static<typeof ViewPreference>;
 
+/** What a viewer sees of one stream. */
+export const ViewReading = Type.Object({
+  widthPx: Type.Integer({ minimum: 0, maximum: 65_535 }),
+  heightPx: Type.Integer({ minimum: 0, maximum: 65_535 }),
+  framesPerSecond: Type.Number({ minimum: 0, maximum: 1_000 }),
+  /** Since it joined (`freezeCount` of W3C WebRTC Statistics). */
+  freezeCount: Type.Integer({ minimum: 0, maximum: 1_000_000 }),
+});
+export type ViewReading = Static<typeof ViewReading>;
+
 export const SFU_REQUESTS = {
   /**
    * First request; again with a newer token before the old one expires. Answers when the token expires, what a device
@@ -111,6 +121,13 @@ export const SFU_REQUESTS = {
   resumeConsumer: { params: Type.Object({ streamId: StreamId, consumerId: MediasoupId }), result: Nothing },
   /** Says how a stream is wanted from now on. */
   prefer: { params: Type.Object({ streamId: StreamId, preference: ViewPreference }), result: Nothing },
+  /** What the client sees of its streams, every few seconds; of streams that it does not view nothing is taken. */
+  report: {
+    params: Type.Object({
+      readings: Type.Array(Type.Object({ streamId: StreamId, reading: ViewReading }), { maxItems: 100 }),
+    }),
+    result: Nothing,
+  },
   /** Second half of the DTLS handshake. */
   connectTransport: {
     params: Type.Object({ transportId: MediasoupId, dtlsParameters: Dtls }),

@@ -28,6 +28,7 @@ function paramsOf(method: Method, target: Id): never {
     dtlsParameters: { fingerprints: [] },
     consumerId: 'consumer',
     transportId: 'transport',
+    readings: [],
     preference: { isPaused: true, maxSpatialLayer: null, priority: 1 },
   };
   const wanted = Object.keys(SFU_REQUESTS[method].params.properties);
@@ -45,7 +46,7 @@ describe.each(METHODS)('request %s', (method) => {
 });
 
 // Leaving what one is not in, or closing what one does not have, is granted, and changes nothing; see below.
-const GRANTED_TO_ALL: readonly Method[] = ['leave', 'closeTransport'];
+const GRANTED_TO_ALL: readonly Method[] = ['leave', 'closeTransport', 'report'];
 describe.each(METHODS.filter((method) => !GRANTED_TO_ALL.includes(method)))('request %s', (method) => {
   it('[S4] of a viewer of another company finds no stream', async () => {
     const token = await sfu.issuer.viewer({ companyId: createId('company') });

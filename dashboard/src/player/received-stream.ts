@@ -9,6 +9,7 @@ import {
   type ErrorCode,
   type Id,
   type ViewPreference,
+  type ViewReading,
 } from '@proofcast/shared';
 import type { Consumer, Transport } from 'mediasoup-client/types';
 import { SFU_REJOIN_AFTER_MS, WEBRTC_DISCONNECT_GRACE_MS } from '../config.ts';
@@ -46,6 +47,8 @@ export class ReceivedStream {
   #pictureSinceMs: number | undefined;
   #cancelGrace = nothing;
   #isOver = false;
+  /** What whoever shows the picture sees of it; the receiver reports it to the SFU. */
+  reading: ViewReading | null = null;
 
   constructor(options: {
     receiver: SfuReceiver;
@@ -70,6 +73,10 @@ export class ReceivedStream {
   prefer(preference: ViewPreference): void {
     this.#preference = preference;
     this.#attempt(this.#sendPreference());
+  }
+
+  get streamId(): Id {
+    return this.#streamId;
   }
 
   /** Of the picture alone, not of the transport that it shares with others. */

@@ -10,7 +10,7 @@ import {
   type ViewPreference,
 } from '@proofcast/shared';
 import type { Device, Transport } from 'mediasoup-client/types';
-import { WEBRTC_DISCONNECT_GRACE_MS } from '../config.ts';
+import { SFU_REPORT_MS, WEBRTC_DISCONNECT_GRACE_MS } from '../config.ts';
 import { ReceivedStream, type ReceivedListener } from './received-stream.ts';
 import { SfuConnection, type SfuConnectionOptions, type SfuSession } from './sfu-connection.ts';
 
@@ -30,6 +30,8 @@ export class SfuReceiver {
   readonly schedule: Schedule;
   readonly #devices = new WeakMap<SfuSession, Promise<Device>>();
   readonly #receiving = new Map<string, Receiving>();
+  #cancelReport = nothing;
+  #isClosed = false;
 
   constructor(options: SfuReceiverOptions) {
     this.schedule = options.schedule;
@@ -56,6 +58,7 @@ export class SfuReceiver {
 
   /** Receives one stream until it is closed, or `listener` hears of its end. One at a time for each stream. */
   receive(streamId: Id, listener: ReceivedListener, preference: ViewPreference): ReceivedStream {
+    if (this.#cancelReport === nothing) this.#reportLater();
     return new ReceivedStream({ receiver: this, streamId, listener, preference });
   }
 
@@ -90,7 +93,23 @@ export class SfuReceiver {
 
   /** Idempotent. */
   close(): void {
+    this.#isClosed = true;
+    this.#cancelReport();
     this.connection.close();
+  }
+
+  #reportLater(): void {
+    if (this.#isClosed) return;
+    this.#cancelReport = this.schedule(() => {
+      for (const { session, streams } of this.#receiving.values()) {
+        const readings = Array.from(streams, ({ streamId, reading }) =>
+          reading ? [{ streamId, reading }] : [],
+        ).flat();
+        // Statistics that do not arrive are no reason to do anything.
+        if (readings.length > 0) session.client.request('report', { readings }).catch(nothing);
+      }
+      this.#reportLater();
+    }, SFU_REPORT_MS);
   }
 
   #watch(receiving: Receiving): void {

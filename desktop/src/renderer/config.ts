@@ -40,7 +40,11 @@ export const SFU = {
   reconnect: DEFAULT_RECONNECT_LIMITS,
   requestTimeoutMs: 10_000,
   codec: 'video/vp8',
-  encodings: [{ maxBitrate: 3_500_000 }],
+  /** The small picture is for tiles and for viewers whose network carries no more. */
+  encodings: [
+    { rid: 'small', scaleResolutionDownBy: 3, maxBitrate: 300_000, scalabilityMode: 'L1T1' },
+    { rid: 'full', maxBitrate: 3_500_000, scalabilityMode: 'L1T1' },
+  ],
   startBitrateKbps: 2_000,
   /** A connection that has lasted so long was a good one: when its worker dies, it is built anew at once. */
   stableAfterMs: 2_000,

@@ -15,6 +15,7 @@ export class EncoderSwitch {
   /** Resolves when the sender does what was wanted last. Rejects when the browser refuses. */
   set(isOn: boolean): Promise<void> {
     this.#isWanted = isOn;
+    if (this.#isOn === isOn && !this.#working) return Promise.resolve();
     this.#working ??= this.#work();
     return this.#working;
   }
