@@ -1,13 +1,8 @@
 /** What the SFU asks of mediasoup, with the reason for each choice. */
 import type { RouterRtpCodecCapability, RtpCapabilities, WebRtcTransportOptions } from 'mediasoup/types';
 
-/**
- * The codecs that a Chromium of any platform both sends and receives; AV1 has shown freezes under loss, and H.264
- * cannot be played from webm. The order is the order of preference. How a publisher layers its pictures (simulcast,
- * SVC, neither) is told by its RTP parameters alone.
- */
+/** What is used and nothing else (docs/decisions/0007-live-codec.md). How pictures are layered is the publisher's. */
 export const MEDIA_CODECS: RouterRtpCodecCapability[] = [
-  { kind: 'video', mimeType: 'video/VP9', clockRate: 90_000, parameters: { 'profile-id': 0 } },
   { kind: 'video', mimeType: 'video/VP8', clockRate: 90_000 },
   { kind: 'audio', mimeType: 'audio/opus', clockRate: 48_000, channels: 2 },
 ];

@@ -36,7 +36,6 @@ interface Seat {
 
 const ENCODINGS: Readonly<Record<PublishOptions['layers'], RtpEncodingParameters[]>> = {
   none: [{ maxBitrate: 1_000_000 }],
-  svc: [{ maxBitrate: 1_000_000, scalabilityMode: 'L1T3' }],
   simulcast: [
     { rid: 'low', maxBitrate: 200_000, scaleResolutionDownBy: 2, scalabilityMode: 'L1T1' },
     { rid: 'high', maxBitrate: 1_000_000, scalabilityMode: 'L1T1' },
@@ -100,11 +99,9 @@ async function publish(options: PublishOptions): Promise<void> {
       .catch(refuse);
   });
   seats.set(streamId, seatOf({ link, transport }));
-  const codec = device.recvRtpCapabilities.codecs?.find(({ mimeType }) => mimeType === options.mimeType);
   await transport.produce({
     track: stampedTrack(options.colour),
     encodings: ENCODINGS[options.layers],
-    ...(codec ? { codec } : {}),
   });
   if (options.withSound) await transport.produce({ track: tone() });
 }
