@@ -7,6 +7,14 @@ export interface LiveAccess {
   readonly streamId: string;
 }
 
+export interface PublishedPicture {
+  readonly widthPx: number;
+  readonly heightPx: number;
+  readonly framesPerSecond: number;
+  /** Changes all over, so that it needs all the bits that it may have. */
+  readonly isRestless: boolean;
+}
+
 export interface SentVideo {
   readonly framesEncoded: number;
   readonly keyFramesEncoded: number;
@@ -23,9 +31,7 @@ export type Preference = { isPaused: boolean; maxSpatialLayer: number | null; pr
 
 export type LivePageApi = {
   /** Publishes a canvas with burnt-in stamps; resolves when the path is live. */
-  publish(
-    options: LiveAccess & { widthPx: number; heightPx: number; framesPerSecond: number },
-  ): Promise<void>;
+  publish(options: LiveAccess & PublishedPicture): Promise<void>;
   /** The states of the live path that have come since the last call. */
   takePaths(): string[];
   /** Resolves when the publisher has heard of so many viewers. */

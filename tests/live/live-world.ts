@@ -3,15 +3,15 @@ import { createId, SFU_PATH, type Id } from '@proofcast/shared';
 import type { TestBrowser } from '../../sfu/testing/browser.ts';
 import { runSfu, type RunningSfu } from '../../sfu/testing/running-sfu.ts';
 import { launchLiveBrowser, type LivePage } from '../harness/live-page.ts';
-import type { LiveAccess, LivePageApi, Preference } from '../harness/live-page-api.ts';
+import type { LiveAccess, LivePageApi, Preference, PublishedPicture } from '../harness/live-page-api.ts';
 
-const PICTURE = { widthPx: 1280, heightPx: 720, framesPerSecond: 20 };
+const PICTURE: PublishedPicture = { widthPx: 1280, heightPx: 720, framesPerSecond: 20, isRestless: false };
 
 export class LiveWorld {
   readonly running: RunningSfu;
   readonly streamId = createId('stream');
   readonly #browser: TestBrowser<LivePageApi>;
-  readonly #pages: LivePage[] = [];
+  readonly #apart: TestBrowser<LivePageApi>[] = [];
 
   private constructor(running: RunningSfu, browser: TestBrowser<LivePageApi>) {
     this.running = running;
@@ -23,14 +23,19 @@ export class LiveWorld {
     return new LiveWorld(running, browser);
   }
 
-  async openPage(): Promise<LivePage> {
-    const page = await this.#browser.open();
-    this.#pages.push(page);
-    return page;
+  openPage(): Promise<LivePage> {
+    return this.#browser.open();
+  }
+
+  /** In a browser of its own: what is done to its network is done to nobody else's. */
+  async openPageApart(): Promise<LivePage> {
+    const browser = await launchLiveBrowser();
+    this.#apart.push(browser);
+    return browser.open();
   }
 
   /** A page that publishes, once it is live. */
-  async publish(streamId: Id = this.streamId, picture: Partial<typeof PICTURE> = {}): Promise<LivePage> {
+  async publish(streamId: Id = this.streamId, picture: Partial<PublishedPicture> = {}): Promise<LivePage> {
     const page = await this.openPage();
     const access = this.#access(await this.running.issuer.publisher(streamId), streamId);
     await page.publish({ ...access, ...PICTURE, ...picture });
@@ -47,7 +52,7 @@ export class LiveWorld {
   }
 
   async close(): Promise<void> {
-    await this.#browser.close();
+    await Promise.all([this.#browser, ...this.#apart].map((browser) => browser.close()));
     await this.running.stop();
   }
 

@@ -3,7 +3,13 @@ import { SfuPlayer } from '../../../dashboard/src/player/sfu-player.ts';
 import { SfuReceiver } from '../../../dashboard/src/player/sfu-receiver.ts';
 import { createVideo } from '../../../dashboard/src/player/video-element.ts';
 import { SfuPublisher, type LivePath } from '../../../desktop/src/renderer/sfu-publisher.ts';
-import type { LiveAccess, LivePageApi, ReceivedVideo, SentVideo } from '../live-page-api.ts';
+import type {
+  LiveAccess,
+  LivePageApi,
+  PublishedPicture,
+  ReceivedVideo,
+  SentVideo,
+} from '../live-page-api.ts';
 import { drawStamp } from './draw-stamp.ts';
 
 const connections: RTCPeerConnection[] = [];
@@ -36,11 +42,7 @@ function change(): void {
   events.dispatchEvent(new Event('change'));
 }
 
-function stampedTrack(options: {
-  widthPx: number;
-  heightPx: number;
-  framesPerSecond: number;
-}): MediaStreamTrack {
+function stampedTrack(options: PublishedPicture): MediaStreamTrack {
   const canvas = document.createElement('canvas');
   canvas.width = options.widthPx;
   canvas.height = options.heightPx;
@@ -49,6 +51,7 @@ function stampedTrack(options: {
   context.fillStyle = '#10202c';
   context.fillRect(0, 0, canvas.width, canvas.height);
   setInterval(() => {
+    if (options.isRestless) drawRestlessly(context);
     drawStamp(context, Date.now());
     drawn += 1;
     change();
@@ -57,6 +60,14 @@ function stampedTrack(options: {
   if (!track) throw new Error('This browser cannot capture a canvas.');
   track.contentHint = 'detail';
   return track;
+}
+
+function drawRestlessly(context: CanvasRenderingContext2D): void {
+  const { width, height } = context.canvas;
+  for (let patch = 0; patch < 400; patch += 1) {
+    context.fillStyle = `hsl(${Math.random() * 360} 80% 50%)`;
+    context.fillRect(Math.random() * width, Math.random() * height, 24, 12);
+  }
 }
 
 async function publish(options: Parameters<LivePageApi['publish']>[0]): Promise<void> {
