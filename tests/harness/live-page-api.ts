@@ -39,6 +39,8 @@ export type LivePageApi = {
   /** Resolves when `count` more pictures have been drawn on what is published. */
   untilDrawn(count: number): Promise<void>;
   sent(): Promise<SentVideo>;
+  /** Connects the signalling and loads what is needed, as the dashboard does when it opens; resolves when that is done. */
+  warmUp(access: LiveAccess): Promise<void>;
   /** Resolves with the milliseconds from asking to the first decoded picture. */
   view(options: LiveAccess & { preference?: Preference }): Promise<number>;
   prefer(streamId: string, preference: Preference): void;
@@ -46,6 +48,15 @@ export type LivePageApi = {
   /** What has gone wrong with a stream that is viewed; null while nothing has. */
   lost(streamId: string): string | null;
   received(streamId: string): Promise<ReceivedVideo>;
+  /** How old the next `count` pictures of a stream are when they are shown, in milliseconds. */
+  ages(streamId: string, count: number): Promise<number[]>;
+  /** Sends a picture to another page without any server: resolves with the offer. */
+  offerPeer(picture: PublishedPicture): Promise<string>;
+  /** Receives that as `streamId`: resolves with the answer. */
+  answerPeer(streamId: string, offer: string): Promise<string>;
+  acceptPeer(answer: string): Promise<void>;
+  /** Resolves with when the first picture of `streamId` was there, milliseconds since 1970. */
+  untilFrame(streamId: string): Promise<number>;
   /** How many peer connections are open in this page. */
   connectionCount(): number;
 };

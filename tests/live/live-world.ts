@@ -42,6 +42,11 @@ export class LiveWorld {
     return page;
   }
 
+  /** Has `page` open its signalling. */
+  async warmUp(page: LivePage, streamId: Id = this.streamId): Promise<void> {
+    await page.warmUp(this.#access(await this.running.issuer.viewer(), streamId));
+  }
+
   /** Has `page` view a stream; resolves with the milliseconds to its first picture. */
   async view(
     page: LivePage,

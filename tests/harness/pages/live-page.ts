@@ -10,6 +10,7 @@ import type {
   ReceivedVideo,
   SentVideo,
 } from '../live-page-api.ts';
+import { decodeStamp, STAMP_HEIGHT_FRACTION, STAMP_SAMPLE } from '../stamp.ts';
 import { drawStamp } from './draw-stamp.ts';
 
 const connections: RTCPeerConnection[] = [];
@@ -18,6 +19,10 @@ const paths: LivePath[] = [];
 const events = new EventTarget();
 let receiver: SfuReceiver | undefined;
 let drawn = 0;
+let offered: RTCPeerConnection | undefined;
+
+/** As the publisher's own limit for its large layer. */
+const PEER_MAX_BITRATE = 3_500_000;
 
 /** So that statistics can be read of what is otherwise nobody's business. */
 const NativePeerConnection = window.RTCPeerConnection;
@@ -97,9 +102,7 @@ function receiverOf({ url, token }: LiveAccess): SfuReceiver {
 function view({ preference, ...access }: Parameters<LivePageApi['view']>[0]): Promise<number> {
   const { streamId } = access;
   const askedAtMs = performance.now();
-  const video = createVideo();
-  video.dataset['testid'] = `video-${streamId}`;
-  document.body.append(video);
+  const video = appendVideo(streamId);
   return new Promise((resolve, reject) => {
     const entry: { player: SfuPlayer; lost: string | null } = {
       lost: null,
@@ -125,6 +128,93 @@ function view({ preference, ...access }: Parameters<LivePageApi['view']>[0]): Pr
   });
 }
 
+/** Read as each picture is shown, so that what reads them does not add to it. */
+function ages(streamId: string, count: number): Promise<number[]> {
+  const video = elementOf(streamId);
+  const canvas = new OffscreenCanvas(STAMP_SAMPLE.widthPx, STAMP_SAMPLE.heightPx);
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  if (!context) throw new Error('This browser has no 2D canvas.');
+  const seen: number[] = [];
+  return new Promise((resolve) => {
+    const onFrame = (): void => {
+      const seenAtMs = Date.now();
+      const { widthPx, heightPx } = STAMP_SAMPLE;
+      const stampHeightPx = video.videoHeight * STAMP_HEIGHT_FRACTION;
+      context.drawImage(video, 0, 0, video.videoWidth, stampHeightPx, 0, 0, widthPx, heightPx);
+      const { data } = context.getImageData(0, 0, widthPx, heightPx);
+      const stampMs = decodeStamp(
+        Uint8Array.from({ length: widthPx * heightPx }, (_, at) => data[at * 4 + 1] ?? 0),
+      );
+      if (stampMs !== null) seen.push(seenAtMs - stampMs);
+      if (seen.length === count) resolve(seen);
+      else video.requestVideoFrameCallback(onFrame);
+    };
+    video.requestVideoFrameCallback(onFrame);
+  });
+}
+
+function untilFrame(streamId: string): Promise<number> {
+  const video = elementOf(streamId);
+  return new Promise((resolve) => video.requestVideoFrameCallback(() => resolve(Date.now())));
+}
+
+/** Resolves when all candidates are in the description, so that one exchange is enough. */
+async function gathered(connection: RTCPeerConnection): Promise<string> {
+  while (connection.iceGatheringState !== 'complete') {
+    await new Promise((resolve) =>
+      connection.addEventListener('icegatheringstatechange', resolve, { once: true }),
+    );
+  }
+  return connection.localDescription?.sdp ?? '';
+}
+
+async function offerPeer(picture: PublishedPicture): Promise<string> {
+  const connection = new RTCPeerConnection();
+  offered = connection;
+  const { sender } = connection.addTransceiver(stampedTrack(picture), { direction: 'sendonly' });
+  preferVp8(connection);
+  const { encodings, ...parameters } = sender.getParameters();
+  const [encoding] = encodings;
+  await sender.setParameters({
+    ...parameters,
+    encodings: [{ ...encoding, maxBitrate: PEER_MAX_BITRATE }],
+    degradationPreference: 'maintain-resolution',
+  });
+  await connection.setLocalDescription();
+  return gathered(connection);
+}
+
+async function answerPeer(streamId: string, sdp: string): Promise<string> {
+  const connection = new RTCPeerConnection();
+  const video = appendVideo(streamId);
+  connection.addEventListener('track', ({ track }) => {
+    video.srcObject = new MediaStream([track]);
+    void video.play();
+  });
+  await connection.setRemoteDescription({ type: 'offer', sdp });
+  await connection.setLocalDescription();
+  return gathered(connection);
+}
+
+function preferVp8(connection: RTCPeerConnection): void {
+  const codecs = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
+  const wanted = codecs.filter(({ mimeType }) => /VP8|rtx/i.test(mimeType));
+  for (const transceiver of connection.getTransceivers()) transceiver.setCodecPreferences(wanted);
+}
+
+function appendVideo(streamId: string): HTMLVideoElement {
+  const video = createVideo();
+  video.dataset['testid'] = `video-${streamId}`;
+  document.body.append(video);
+  return video;
+}
+
+function elementOf(streamId: string): HTMLVideoElement {
+  const video = document.querySelector<HTMLVideoElement>(`[data-testid="video-${streamId}"]`);
+  if (!video) throw new Error(`This page does not view ${streamId}.`);
+  return video;
+}
+
 async function entriesOf(type: string): Promise<Record<string, unknown>[]> {
   const reports = await Promise.all(connections.map((connection) => connection.getStats()));
   return reports
@@ -143,8 +233,7 @@ async function sent(): Promise<SentVideo> {
 }
 
 async function received(streamId: string): Promise<ReceivedVideo> {
-  const video = document.querySelector<HTMLVideoElement>(`[data-testid="video-${streamId}"]`);
-  if (!video) throw new Error(`This page does not view ${streamId}.`);
+  const video = elementOf(streamId);
   return {
     framesDecoded: video.getVideoPlaybackQuality().totalVideoFrames,
     widthPx: video.videoWidth,
@@ -155,8 +244,17 @@ async function received(streamId: string): Promise<ReceivedVideo> {
 const api: LivePageApi = {
   publish,
   view,
+  warmUp: async (access) => {
+    const warm = receiverOf(access);
+    await warm.deviceOf(await warm.connection.session());
+  },
   sent,
   received,
+  ages,
+  untilFrame,
+  offerPeer,
+  answerPeer,
+  acceptPeer: async (sdp) => offered?.setRemoteDescription({ type: 'answer', sdp }),
   takePaths: () => paths.splice(0).map(({ kind }) => kind),
   untilViewers: (count) =>
     until(() => {
