@@ -152,6 +152,8 @@ export const DesktopState = Type.Object({
   relayViewerCount: Count,
   /** How often the relay wants a still picture; null when it wants none. */
   stillsIntervalMs: Type.Union([Count, Type.Null()]),
+  /** What of this enrolment only this disk has. */
+  backlogBytes: Count,
   resumable: Type.Union([Resumable, Type.Null()]),
   /** Recordings but the running one, the oldest first: what is still on this disk, and what of it this run has uploaded. */
   uploads: Type.Array(UploadItem),
@@ -180,8 +182,11 @@ export const IPC_REQUESTS = {
     }),
     result: Nothing,
   },
-  /** Forgets the enrolment, so that another one can be made. Refused while something is shared. */
-  forgetEnrolment: { params: Nothing, result: Nothing },
+  /**
+   * Forgets the enrolment, so that another one can be made, and destroys its key. Refused while something is shared, and
+   * while recordings wait on this disk, which nobody can deliver any more then, unless they are given up.
+   */
+  forgetEnrolment: { params: Type.Object({ isBacklogGivenUp: Type.Boolean() }), result: Nothing },
   listSources: { params: Nothing, result: Type.Object({ sources: Type.Array(ScreenSource) }) },
   /**
    * Must precede `getDisplayMedia`, which then captures this source and cannot capture another one. While something is
@@ -217,28 +222,38 @@ export const IPC_REQUESTS = {
   },
   /** The recording that the share feeds: the same one as long as the relay takes it. Refused while there is no room. */
   openRecording: { params: Nothing, result: Type.Object({ recordingId: RecordingId }) },
+  /** Answers with the number of the epoch, which what belongs to it names. */
   beginEpoch: {
     params: Type.Object({ recordingId: RecordingId, start: RECORDING_EVENTS['epoch-started'] }),
-    result: Nothing,
+    result: Type.Object({ epoch: Count }),
   },
-  /** Answers when the slice is on the disk. */
+  /**
+   * Answers when the slice is on the disk. A recording that is nearly full is to be followed by another one: the epoch
+   * is ended, and the next one begins with `openRecording`. Refused when another epoch has begun.
+   */
   appendSlice: {
     params: Type.Object({
       recordingId: RecordingId,
+      epoch: Count,
       captureTimeUs: Count,
       bytes: bytesUpTo(MAX_SLICE_BYTES),
     }),
-    result: Nothing,
+    result: Type.Object({ isNearlyFull: Type.Boolean() }),
   },
   /** No slice follows in this epoch. Answers when the reason is on the disk. */
   endEpoch: {
     params: Type.Object({
       recordingId: RecordingId,
+      epoch: Count,
+      /** What was captured in it. */
+      sourceId: SourceId,
       reason: Type.Union([
         Type.Literal('stopped'),
         Type.Literal('source-ended'),
         Type.Literal('source-changed'),
         Type.Literal('recorder-failed'),
+        Type.Literal('recorder-restarted'),
+        Type.Literal('suspended'),
       ]),
     }),
     result: Nothing,
@@ -252,6 +267,10 @@ export const IPC_REQUESTS = {
 
 export const IPC_EVENTS = {
   stateChanged: DesktopState,
+  /** The device goes to sleep: end the epoch. */
+  suspended: Nothing,
+  /** The device is awake: begin another one. */
+  resumed: Nothing,
   /** The person closes the window or quits: stop in an orderly way, then call `endSharing`. */
   stopRequested: Nothing,
 } as const satisfies Record<string, TSchema>;

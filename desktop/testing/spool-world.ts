@@ -65,7 +65,8 @@ export class SpoolWorld {
 }
 
 function openSpool(directory: string, limitBytes: number): Promise<ChunkSpool> {
-  const limits = { limitBytes, segmentBytes: 16 * KIB, eventReserveBytes: 4 * KIB };
+  const recording = { maxChunks: 10_000, maxEpochs: 1_000, maxEvents: 5_000 };
+  const limits = { limitBytes, segmentBytes: 16 * KIB, eventReserveBytes: 4 * KIB, recording };
   return ChunkSpool.open(directory, limits, { log: pino({ level: 'silent' }), onSpace: () => undefined });
 }
 

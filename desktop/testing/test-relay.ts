@@ -49,6 +49,8 @@ export class TestRelay extends EventEmitter<{
   readonly stills: Still[] = [];
   upgradeCount = 0;
   windowBytes = 1024 * 1024;
+  /** Told in `welcome`, and not enforced. */
+  recordingLimits = { maxChunks: 10_000, maxEpochs: 1_000, maxEvents: 5_000 };
   /** Chunks are taken, and not acknowledged. */
   isSilent = false;
   /** The answer to `stop` is lost with the connection. */
@@ -234,6 +236,7 @@ export class TestRelay extends EventEmitter<{
         epoch: kept.reader.chunks.at(-1)?.epoch ?? null,
         maxPayloadBytes: 1024 * 1024,
         windowBytes: this.windowBytes,
+        ...this.recordingLimits,
         viewerCount: 0,
         sentAtUs: Date.now() * 1000,
       },

@@ -192,6 +192,11 @@ function readMediaLimits(reader: EnvironmentReader): MediaLimits {
       min: 0,
       max: MAX_TIMER_MS,
     }),
+    maxOpenEndedRecordings: reader.integer('MAX_OPEN_ENDED_RECORDINGS', {
+      default: defaults.maxOpenEndedRecordings,
+      min: 1,
+      max: 1_000_000,
+    }),
     maxViewConnectionsPerUser: reader.integer('MAX_VIEW_CONNECTIONS_PER_USER', {
       default: defaults.maxViewConnectionsPerUser,
       min: 1,

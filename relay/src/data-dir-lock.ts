@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { makeDurableFolder } from './recording/durable-file.ts';
 
 /**
  * Keeps a second relay out of the data directory, where two would write the same journals. The lock is that of a SQLite
@@ -8,7 +9,9 @@ import { DatabaseSync } from 'node:sqlite';
  * relay holds it.
  */
 export async function lockDataDir(dataDir: string): Promise<{ release(): void }> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const firstMade = await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  // What will be synced inside of it is lost with it.
+  if (firstMade !== undefined) await makeDurableFolder(dirname(resolve(firstMade)), resolve(dataDir));
   const file = new DatabaseSync(join(dataDir, 'relay.lock'));
   try {
     file.exec('begin exclusive');

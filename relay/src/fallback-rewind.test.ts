@@ -1,11 +1,16 @@
 /** Rewinding on a websocket, with a real journal on a real disk. What exactly a reader gets is outbox.test.ts. */
+import type { Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { createId, decodeViewerFrame, type DevicePrincipal, type ViewerFrame } from '@proofcast/shared';
+import { initSegment, openCluster, simpleBlock } from '@proofcast/shared/testing/webm-bytes';
 import { loadWebmClip, type WebmClip } from '@proofcast/shared/testing/webm-clip';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MediaWorld, type MediaWorldOptions } from '../testing/media-world.ts';
 import { allKeyPoints, originalOf, readRuns } from '../testing/reader-runs.ts';
 import type { TestPublisher } from '../testing/test-publisher.ts';
 import type { TestViewer } from '../testing/test-viewer.ts';
+import { DEFAULT_MEDIA_LIMITS } from './media-limits.ts';
+import { unsentBytes } from './unsent-bytes.ts';
 
 const VP8 = loadWebmClip('vp8');
 const VP9 = loadWebmClip('vp9');
@@ -172,5 +177,48 @@ describe('a viewer who rewinds', () => {
     await viewers[0]?.closed;
     await viewers[1]?.next('streams');
     await (await world.viewer(device.companyId, userId)).next('streams');
+  });
+
+  test('[V5] on all channels of a connection that takes nothing holds no more than one may, and gets all later', async () => {
+    world = await MediaWorld.open();
+    const device = await world.device();
+    const publisher = await world.publisher(device);
+    await publisher.hello();
+    publisher.maker.epoch({ mimeType: VP8.mimeType, startedAtUs: STARTED_AT_US });
+    publisher.maker.media(initSegment());
+    const picture = Buffer.alloc(1_000_000);
+    for (let n = 0; n < 17; n++)
+      publisher.maker.media(openCluster(n * 1000, simpleBlock(1, 0, 0x80, picture)));
+    publisher.upload();
+    await publisher.untilDurable();
+
+    const viewer = await world.viewer(device.companyId);
+    await viewer.next('streams');
+    viewer.socket.pause();
+    const { maxViewerBufferBytes, maxChannelsPerViewer } = DEFAULT_MEDIA_LIMITS;
+    for (let channel = 1; channel <= maxChannelsPerViewer; channel++) {
+      const fromUs = STARTED_AT_US + (channel % 16) * 1_000_000;
+      viewer.watch(channel, device.streamId, { fromUs, untilUs: fromUs });
+    }
+    const transport = world.viewerTransports[0] as Socket;
+    for (let still = 0, before = -1; still < 30; still = before === transport.bytesWritten ? still + 1 : 0) {
+      before = transport.bytesWritten;
+      for (let turn = 0; turn < 200; turn++) await setImmediate();
+      expect(unsentBytes(transport)).toBeLessThanOrEqual(maxViewerBufferBytes + 1_048_576);
+    }
+    expect(unsentBytes(transport)).toBeGreaterThan(0);
+    viewer.socket.resume();
+    for (let held = 0; held < maxChannelsPerViewer; held++) await viewer.next('held');
+    const frames = viewer.unread.flatMap((each) =>
+      each instanceof Uint8Array ? [decodeViewerFrame(each)] : [],
+    );
+    const original = originalOf(publisher.maker.chunks);
+    const keys = allKeyPoints(original);
+    for (let channel = 1; channel <= maxChannelsPerViewer; channel++) {
+      const own = frames.filter((frame) => frame.channel === channel);
+      const runs = readRuns(own, original, `channel ${channel}`);
+      const [key, next] = keys.slice(channel % 16);
+      expect(runs).toMatchObject([{ start: key?.streamStart, end: next?.streamStart }]);
+    }
   });
 });

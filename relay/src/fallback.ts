@@ -35,6 +35,11 @@ import type { ViewerLink } from './viewer-connections.ts';
 const MAX_TEXT_BYTES = 1024;
 /** A viewer may send as much at once as it may in so many seconds. */
 const BURST_SECONDS = 4;
+/**
+ * Of what a viewer's socket may hold, how much may be there when another frame of the past is put behind it. Less than
+ * what lets those begin again that were cut off, also with that frame.
+ */
+const QUEUED_SHARE = 0.25;
 
 export interface FallbackOptions {
   readonly socket: WebSocket;
@@ -79,7 +84,9 @@ export class ViewerConnection implements StreamListener, ViewerLink {
     const { socket, transport, clock, limits, log } = options;
     this.#options = options;
     this.#socket = socket;
-    this.#frames = new FrameSocket(socket, transport);
+    this.#frames = new FrameSocket(socket, transport, {
+      maxQueuedBytes: limits.maxViewerBufferBytes * QUEUED_SHARE,
+    });
     this.#allowance = limits.maxViewerMessagesPerSecond * BURST_SECONDS;
     this.#allowanceAtMs = clock.nowMs();
     this.#stopHeartbeat = keepAlive(socket, clock, limits);
@@ -203,6 +210,10 @@ export class ViewerConnection implements StreamListener, ViewerLink {
       get bufferedBytes() {
         return frames.bufferedBytes;
       },
+      get leftBytes() {
+        return frames.leftBytes;
+      },
+      inTurn: (task) => frames.inTurn(task),
       beginEpoch: ({ number, start }, publisherClockOffsetUs) => {
         const { mimeType, startedAtUs } = start;
         this.#send({

@@ -19,6 +19,7 @@ import type { MediaCounts } from './metrics/media-counts.ts';
 import type { OutboxFrame, OutboxSink } from './outbox.ts';
 import type { OpenEpoch } from './recording/recording-index.ts';
 import { cutOffStalled, type StalledPeerLimits } from './stalled-peer.ts';
+import { leftBytes, unsentBytes } from './unsent-bytes.ts';
 import type { ViewerLink } from './viewer-connections.ts';
 
 /** The one channel of a response. */
@@ -75,7 +76,17 @@ export class HttpCarrier implements OutboxSink, ViewerLink {
   }
 
   get bufferedBytes(): number {
-    return this.#response.writableLength;
+    const { socket, writableLength } = this.#response;
+    return socket === null ? writableLength : writableLength - socket.writableLength + unsentBytes(socket);
+  }
+
+  get leftBytes(): number {
+    return leftBytes(this.#response.req.socket);
+  }
+
+  /** There is one reader only, and it waits until what it sent last has left. */
+  inTurn(task: () => Promise<void>): Promise<void> {
+    return task();
   }
 
   /** Answers with what `watch` delivers. Throws as that does; nothing was answered then. Called once. */

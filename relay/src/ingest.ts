@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { RawData, WebSocket } from 'ws';
 import {
   CodedError,
+  copyBytes,
   decodeChunk,
   decodeStill,
   encodeMessage,
@@ -29,6 +30,7 @@ import type { LiveStreams } from './live-streams.ts';
 import type { MediaClock } from './media-clock.ts';
 import type { MediaLimits } from './media-limits.ts';
 import type { MediaCounts } from './metrics/media-counts.ts';
+import { MAX_EPOCHS, MAX_EVENTS } from './recording/recording-index.ts';
 
 /** Control messages are a few hundred bytes. */
 const MAX_TEXT_BYTES = 16 * 1024;
@@ -210,6 +212,9 @@ export class IngestConnection implements Publisher {
         epoch: recording.epoch?.number ?? null,
         maxPayloadBytes: MAX_CHUNK_PAYLOAD_BYTES,
         windowBytes: limits.windowBytes,
+        maxChunks: limits.maxChunksPerRecording,
+        maxEpochs: MAX_EPOCHS,
+        maxEvents: MAX_EVENTS,
         viewerCount: recording.viewerCount,
         sentAtUs: clock.nowMs() * 1000,
       },
@@ -238,7 +243,13 @@ export class IngestConnection implements Publisher {
     }
     if (chunk.sequence === expectedSequence) {
       checkProof(chunk, recording.chain);
-      recording.accept(chunk, this.#options.clock.nowMs() * 1000);
+      // The bytes of the signature stand before the payload; with a copy of them, their place is free.
+      const { signature } = chunk;
+      recording.accept(
+        { ...chunk, signature: copyBytes(signature) },
+        this.#options.clock.nowMs() * 1000,
+        signature,
+      );
       this.#consecutiveRefusals = 0;
       if (recording.undurableBytes > this.#options.limits.maxUndurableBytes) this.#socket.pause();
       return this.#acknowledgeSoon(frame.length);

@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import { CodedError, type Chunk, type Id, type RecordingEvent } from '@proofcast/shared';
+import { CaptureState } from './capture-state.ts';
 import type { EndReason, RecordingIdentity } from './journal/journal-start.ts';
 import type { MediaClock } from './media-clock.ts';
 import {
@@ -50,6 +51,8 @@ export interface LiveRecordingOptions {
   readonly clock: MediaClock;
   readonly graceMs: number;
   readonly limits: OutboxLimits;
+  /** See `CaptureState`. */
+  readonly epochToleranceMs: number;
   /** Of all recordings together. */
   readonly payloads: PayloadCache;
   readonly log: Logger;
@@ -63,14 +66,20 @@ export class LiveRecording implements OutboxSource {
   readonly #readers = new Set<Outbox>();
   #state: LiveRecordingState;
   #publisherClockOffsetUs: number;
-  #stalledSinceMs: number | null;
+  readonly #capture: CaptureState;
 
   /** Begins without a publisher, so that one that never comes ends it too. */
   constructor(options: LiveRecordingOptions) {
     this.#options = options;
     this.#recording = options.recording;
     this.#publisherClockOffsetUs = options.recording.clockOffsetUs;
-    this.#stalledSinceMs = options.recording.index.isStalled ? options.waitingSinceMs : null;
+    this.#capture = new CaptureState({
+      facts: options.recording.index,
+      clock: options.clock,
+      epochToleranceMs: options.epochToleranceMs,
+      sinceMs: options.waitingSinceMs,
+      onChanged: () => options.owner.onChanged(this),
+    });
     this.#state = this.#waitForPublisher(options.waitingSinceMs);
     this.#recording.journal.events = {
       onDurable: () => {
@@ -100,9 +109,9 @@ export class LiveRecording implements OutboxSource {
     return this.#state;
   }
 
-  /** When the publisher said that its capture delivers nothing; null while it does. */
+  /** Since when nothing is captured although there is a publisher; null while something is. */
   get stalledSinceMs(): number | null {
-    return this.#stalledSinceMs;
+    return this.#capture.brokenSinceMs;
   }
 
   /** False once the disk refused: the recording then has to be recovered from its files. */
@@ -180,6 +189,7 @@ export class LiveRecording implements OutboxSource {
     if (this.#state.kind === 'waiting') this.#state.cancelGrace();
     this.#publisherClockOffsetUs = publisherClockOffsetUs;
     this.#state = { kind: 'attached', publisher, sinceMs: this.#options.clock.nowMs() };
+    this.#capture.onAttached();
     this.#options.owner.onChanged(this);
   }
 
@@ -200,15 +210,16 @@ export class LiveRecording implements OutboxSource {
 
   /**
    * Takes a chunk whose number, hash and chain are right. Throws as `RecordingIndex.check` does, `RECORDING_SEALED`
-   * after the end, and `STORAGE_FAILED` when the journal is closed; nothing was taken then.
+   * after the end, and `STORAGE_FAILED` when the journal is closed; nothing was taken then. `headroom`: see
+   * `OutboxFrame`.
    */
-  accept(chunk: Chunk, receivedAtUs: number): void {
+  accept(chunk: Chunk, receivedAtUs: number, headroom: Uint8Array | null = null): void {
     // What comes after the end would be acknowledged, and be in no file.
     if (this.#state.kind === 'ending' || this.#state.kind === 'closed') {
       throw recordingSealed(this.identity.recordingId, this.nextSequence);
     }
     const { entry, event } = this.#recording.append(chunk, receivedAtUs);
-    const frame = mediaFrame(entry, chunk.payload);
+    const frame = mediaFrame(entry, chunk.payload, headroom);
     for (const reader of this.#readers) reader.offer(entry, frame);
     if (event !== null) this.#onEvent(event);
   }
@@ -287,6 +298,7 @@ export class LiveRecording implements OutboxSource {
     this.detachAnybody(farewell);
     if (this.#state.kind === 'waiting') this.#state.cancelGrace();
     this.#state = { kind: 'closed', sinceMs };
+    this.#capture.close();
     this.dismissReaders(farewell);
   }
 
@@ -301,10 +313,7 @@ export class LiveRecording implements OutboxSource {
   }
 
   #onEvent(event: RecordingEvent): void {
-    const wasStalled = this.#stalledSinceMs !== null;
-    if (this.#recording.index.isStalled !== wasStalled) {
-      this.#stalledSinceMs = this.#recording.index.isStalled ? this.#options.clock.nowMs() : null;
-    }
+    this.#capture.onEvent();
     this.#options.owner.onEvent(this, event);
     this.#options.owner.onChanged(this);
   }

@@ -73,6 +73,8 @@ export class LiveStream implements RecordingOwner {
   readonly #maxOpenRecordings: number;
   readonly #stills: Stills;
   readonly #recordings = new Map<Id, LiveRecording>();
+  /** Ids of recordings that will be among these soon, and count already. */
+  readonly #opening = new Set<Id>();
   #current: LiveRecording | null = null;
   #lastLiveAtMs: number | null;
   #isClosed = false;
@@ -162,8 +164,7 @@ export class LiveStream implements RecordingOwner {
     return this.#turns.run(request.recordingId, async () => {
       this.#checkNotClosed();
       this.#owner.checkMayPublish(request.device);
-      const recording = await this.#usableRecording(request);
-      this.#recordings.set(recording.identity.recordingId, recording);
+      const recording = await this.#openOne(request);
       this.#checkNotClosed();
       await this.#checkMayStillPublish(recording, request.device);
       recording.attach(request.publisher, request.publisherClockOffsetUs);
@@ -254,6 +255,17 @@ export class LiveStream implements RecordingOwner {
     });
   }
 
+  async #openOne(request: OpenRequest): Promise<LiveRecording> {
+    const { recordingId } = request;
+    try {
+      const recording = await this.#usableRecording(request);
+      this.#recordings.set(recordingId, recording);
+      return recording;
+    } finally {
+      this.#opening.delete(recordingId);
+    }
+  }
+
   /** The recording as it is, gone on with, read again, or new; with its grace time running. */
   async #usableRecording({ device, recordingId, startedAtUs }: OpenRequest): Promise<LiveRecording> {
     const { companyId, deviceId, streamId } = device;
@@ -264,6 +276,7 @@ export class LiveStream implements RecordingOwner {
     }
     const row = await this.#opener.find(recordingId, streamId);
     this.#checkRoomForAnother();
+    this.#opening.add(recordingId);
     if (row === null) {
       return this.#opener.create({ recordingId, companyId, streamId, deviceId, startedAtUs }, this);
     }
@@ -351,10 +364,11 @@ export class LiveStream implements RecordingOwner {
   }
 
   #checkRoomForAnother(): void {
-    if (this.#recordings.size < this.#maxOpenRecordings) return;
+    const count = new Set([...this.#recordings.keys(), ...this.#opening]).size;
+    if (count < this.#maxOpenRecordings) return;
     throw new CodedError(
       'LIMIT_REACHED',
-      `The stream has ${this.#recordings.size} unfinished recordings; stop one, or wait until they are sealed.`,
+      `The stream has ${count} unfinished recordings; stop one, or wait until they are sealed.`,
     );
   }
 

@@ -2,6 +2,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ViewerFrameStream } from '@proofcast/shared';
+import { isProcessAlive, killProcess } from '@proofcast/shared/testing/processes';
 import { loadWebmClip } from '@proofcast/shared/testing/webm-clip';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { connectPublisher, publishClip, publishRecording } from '../testing/publish-recording.ts';
@@ -45,6 +46,8 @@ async function hangingPrograms(): Promise<string> {
   await chmod(probe, 0o700);
   return join(programs, 'ffmpeg');
 }
+
+const probePid = async (): Promise<number> => Number(await readFile(join(programs, 'pid'), 'utf8'));
 
 /** A relay that has a recording to seal and does not get it done. */
 async function startBusy() {
@@ -102,9 +105,11 @@ describe('SIGTERM', () => {
     };
     expect(await statusOf()).toMatchObject([200, { status: 'ready' }]);
     relay.child.kill('SIGTERM');
-    const signalledMs = performance.now();
-    await expect.poll(statusOf, { interval: 5 }).toMatchObject([503, { code: 'SHUTTING_DOWN' }]);
-    expect(performance.now() - signalledMs).toBeLessThan(1_000);
+    await expect
+      .poll(statusOf, { interval: 5, timeout: 20_000 })
+      .toMatchObject([503, { code: 'SHUTTING_DOWN' }]);
+    // The merge goes on meanwhile: the relay ends what it runs before it ends.
+    expect(isProcessAlive(await probePid())).toBe(true);
     expect(await admin.refusal('recordings')).toMatchObject({ code: 'SHUTTING_DOWN' });
     expect(await relay.exit).toEqual([0, null]);
 
@@ -120,13 +125,12 @@ describe('a second signal', () => {
     const publisher = await publishClip({ device, client: admin });
     relay.child.kill('SIGTERM');
     await publisher.closed;
-    const secondMs = performance.now();
     relay.child.kill('SIGTERM');
     expect(await relay.exit).toEqual([1, null]);
-    // A merge would have had five seconds.
-    expect(performance.now() - secondMs).toBeLessThan(2_000);
-    // What the relay could not end any more.
-    process.kill(Number(await readFile(join(programs, 'pid'), 'utf8')), 'SIGKILL');
+    // The merge was not waited for: the relay would have ended it, and itself with 0.
+    const pid = await probePid();
+    expect(isProcessAlive(pid)).toBe(true);
+    killProcess(pid);
 
     const next = await start();
     const again = await connectPublisher({ device, client: next.admin, maker: publisher.maker });

@@ -31,8 +31,11 @@ export interface MediaLimits {
   readonly freeSpaceHysteresis: number;
   /** How often the free space is looked at. */
   readonly freeSpaceIntervalMs: number;
-  /** Each takes 50 bytes of memory while the recording is open; more are refused with `LIMIT_REACHED`. */
+  /** Each takes 50 bytes of memory while the recording is open; told in `welcome`, more are refused with `RECORDING_FULL`. */
   readonly maxChunksPerRecording: number;
+
+  /** A stream whose recorder has ended, or has not begun, for so long although it has a publisher is `capture-stalled`. */
+  readonly epochToleranceMs: number;
 
   /** Streams that one viewer socket may watch at a time; more is refused with `LIMIT_REACHED`. */
   readonly maxChannelsPerViewer: number;
@@ -44,6 +47,10 @@ export interface MediaLimits {
   readonly maxViewerLagMs: number;
   /** Websockets and HTTP bodies on which one user may watch at a time; more is refused with `LIMIT_REACHED`. */
   readonly maxViewConnectionsPerUser: number;
+  /** Recordings, manifests and exports that one user may be fetching at a time; more are refused with `LIMIT_REACHED`. */
+  readonly maxDownloadsPerUser: number;
+  /** Who fetches one and takes no byte for so long is cut off; a player that is paused may come again. In heartbeats. */
+  readonly maxDownloadStallMs: number;
   /** A viewer for which bytes wait and that takes none for so long is cut off; counted in heartbeats. */
   readonly maxStallMs: number;
   /** Payloads that were read from journals for viewers and are kept for others, of all recordings together. */
@@ -53,10 +60,18 @@ export interface MediaLimits {
   /** How long one request for a still picture keeps them wanted. */
   readonly stillWantedMs: number;
 
-  /** Journals of an earlier run that are read at the same time; as many again when publishers wait for them. */
+  /**
+   * Journals of an earlier run that are read at the same time; as many again when publishers wait for them. Twice as many
+   * of those that were closed meanwhile are read at a time.
+   */
   readonly concurrentRecoveries: number;
   /** Least time between two updates of what the database says a recording shows. */
   readonly describeIntervalMs: number;
+  /**
+   * Recordings that have ended and keep their journals and indexes open, a few megabytes each; those of further ones are
+   * read again when they are wanted.
+   */
+  readonly maxOpenEndedRecordings: number;
   /** How long a recording stays in its journal for a publisher that was lost, before it is merged into a file. */
   readonly provisionalKeepMs: number;
   /** Recordings that are sealed at the same time; the others wait. */
@@ -76,7 +91,7 @@ export interface MediaLimits {
   readonly concurrentDerivatives: number;
   /** How many of them may be exports or joined files, which take long; the others keep a place for posters and sprites. */
   readonly concurrentExports: number;
-  /** Exports of one company that may wait or run; more are refused with `LIMIT_REACHED`. */
+  /** MP4s of one company that may wait or run; more are refused with `LIMIT_REACHED`. */
   readonly maxExportsPerCompany: number;
   /** A derivative that has failed so often is `failed` until somebody asks for it again. */
   readonly maxDerivativeAttempts: number;
@@ -111,17 +126,21 @@ export const DEFAULT_MEDIA_LIMITS: MediaLimits = {
   freeSpaceIntervalMs: 10_000,
   // Twelve days at four a second, 200 MiB.
   maxChunksPerRecording: 4_000_000,
+  epochToleranceMs: 3_000,
   maxChannelsPerViewer: 64,
   maxViewerMessagesPerSecond: 50,
   maxViewerBufferBytes: 4 * MIB,
   maxViewerLagMs: 10_000,
   maxViewConnectionsPerUser: 128,
+  maxDownloadsPerUser: 64,
+  maxDownloadStallMs: 600_000,
   maxStallMs: 60_000,
   maxCachedPayloadBytes: 16 * MIB,
   stillIntervalMs: 2_000,
   stillWantedMs: 15_000,
   concurrentRecoveries: 2,
   describeIntervalMs: 5_000,
+  maxOpenEndedRecordings: 256,
   provisionalKeepMs: 3_600_000,
   concurrentSeals: 1,
   sealRetryMs: 60_000,

@@ -1,5 +1,4 @@
 /** The one face of the media half of the relay: publishers, viewers, journals and recordings. */
-import { mkdir } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -36,14 +35,23 @@ import type { Rewind } from './outbox.ts';
 import { RecordingLibrary } from './recording-library.ts';
 import { RecordingOpener } from './recording-opener.ts';
 import { RecordingCatalogue, type LiveStateOf } from './recording/catalogue.ts';
-import type { ServedBytes } from './recording/file-bytes.ts';
+import { makeDurableFolder } from './recording/durable-file.ts';
+import type { OpenRecording } from './recording/open-recording.ts';
 import { OpenRecordings } from './recording/open-recordings.ts';
-import { RecordingPlayback, type MediaAnswer, type MediaRequest } from './recording/playback.ts';
+import {
+  RecordingPlayback,
+  type MediaAnswer,
+  type MediaRequest,
+  type ServedFile,
+} from './recording/playback.ts';
+import type { RecordingInventory } from './recording/recording-files.ts';
+import { RevokedRecordings } from './recording/revoked-recordings.ts';
 import { SealingQueue } from './recording/sealing.ts';
 import { ResumedRecordings } from './resume-recordings.ts';
 import type { RecordingFile } from './retention/recording-file.ts';
 import { Tombstones } from './retention/tombstones.ts';
 import { StreamDirectory } from './stream-directory.ts';
+import { Downloads } from './downloads.ts';
 import { ViewerConnections, type ViewerLink } from './viewer-connections.ts';
 
 export interface MediaServiceOptions {
@@ -72,6 +80,7 @@ interface Parts {
   readonly streams: LiveStreams;
   readonly sealing: SealingQueue;
   readonly resumed: ResumedRecordings;
+  readonly revoked: RevokedRecordings;
   readonly derivatives: Derivatives;
   /** Ends what takes long when the relay shuts down. */
   readonly abort: AbortController;
@@ -83,11 +92,14 @@ export class MediaService {
   readonly #parts: Parts;
   readonly #publishers = new Set<IngestConnection>();
   readonly #viewers: ViewerConnections;
+  readonly #downloads: Downloads;
   #closing: Promise<void> | null = null;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
-    this.#viewers = new ViewerConnections({ maxPerUser: parts.options.limits.maxViewConnectionsPerUser });
+    const { limits, clock } = parts.options;
+    this.#viewers = new ViewerConnections({ maxPerUser: limits.maxViewConnectionsPerUser });
+    this.#downloads = new Downloads({ limits, clock });
   }
 
   /**
@@ -100,10 +112,11 @@ export class MediaService {
       counts: given.counts ?? new MediaCounts(),
     };
     const { database, limits, log, clock, counts } = options;
-    const journalsDir = join(resolve(options.dataDir), 'journals');
-    const recordingsDir = join(resolve(options.dataDir), 'recordings');
-    await mkdir(journalsDir, { recursive: true, mode: 0o700 });
-    await mkdir(recordingsDir, { recursive: true, mode: 0o700 });
+    const dataDir = resolve(options.dataDir);
+    const journalsDir = join(dataDir, 'journals');
+    const recordingsDir = join(dataDir, 'recordings');
+    await makeDurableFolder(dataDir, journalsDir);
+    await makeDurableFolder(dataDir, recordingsDir);
 
     const disk = await DiskSpace.open({ path: journalsDir, limits, clock, log });
     const files = journalFolder(journalsDir);
@@ -113,7 +126,12 @@ export class MediaService {
     const catalogue = new RecordingCatalogue(database);
     const directory = new StreamDirectory(database);
     const tombstones = new Tombstones(database);
-    const recordings = new OpenRecordings();
+    const recordings = new OpenRecordings({
+      maxOpen: limits.maxOpenEndedRecordings,
+      maxOpening: 2 * limits.concurrentRecoveries,
+      reopen: (ended): Promise<OpenRecording> => opener.reopen(ended),
+      log,
+    });
     const abort = new AbortController();
     const { ffmpegPath } = options;
     const derivatives = await Derivatives.open({ database, recordingsDir, ffmpegPath, limits, clock, log });
@@ -160,6 +178,7 @@ export class MediaService {
     });
     const resumed = new ResumedRecordings({
       store,
+      recordingsDir,
       catalogue,
       tombstones,
       directory,
@@ -182,10 +201,22 @@ export class MediaService {
       liveStateOf,
       whenRead,
       derivativesOf: (recordingId) => derivatives.list(recordingId),
-      onRemoving: (recordingId) => derivatives.removeAll(recordingId),
+      onRemoving: async (recordingId) => {
+        playback.cutOff(recordingId);
+        await derivatives.removeAll(recordingId);
+      },
     });
     const playback = new RecordingPlayback({ catalogue, recordings, recordingsDir, whenRead });
+    const revoked = new RevokedRecordings({
+      catalogue,
+      recordings,
+      recordingsDir,
+      clock,
+      log,
+      signal: abort.signal,
+    });
     await resumed.begin();
+    void revoked.complete();
     derivatives.start();
     return new MediaService({
       options,
@@ -198,6 +229,7 @@ export class MediaService {
       streams,
       sealing,
       resumed,
+      revoked,
       derivatives,
       abort,
     });
@@ -285,6 +317,11 @@ export class MediaService {
     return carrier;
   }
 
+  /** See `Downloads.begin`. */
+  beginDownload(userId: Id, response: ServerResponse): void {
+    this.#downloads.begin(userId, response);
+  }
+
   /** Rejects with `STREAM_NOT_FOUND` or `STREAM_OFFLINE` when it cannot be watched. */
   async checkWatchable(companyId: Id, streamId: Id): Promise<void> {
     await this.#parts.streams.look(companyId, streamId);
@@ -320,10 +357,11 @@ export class MediaService {
     for (const publisher of this.#publishers) {
       if (publisher.device.deviceId === deviceId) publisher.close(error);
     }
-    const { streams, sealing, options } = this.#parts;
+    const { streams, sealing, revoked, options } = this.#parts;
     const complete = async (): Promise<void> => {
       await streams.disconnectDevice(deviceId, error);
       await sealing.complete(deviceId, options.clock.nowMs());
+      await revoked.complete();
     };
     complete().catch((cause: unknown) => {
       this.#parts.options.log.error({ deviceId, err: cause }, 'cannot end the recordings of a device');
@@ -352,13 +390,13 @@ export class MediaService {
   }
 
   /** See `RecordingPlayback.openManifest`. */
-  openManifest(companyId: Id, recordingId: Id): Promise<ServedBytes> {
+  openManifest(companyId: Id, recordingId: Id): Promise<ServedFile> {
     return this.#parts.playback.openManifest(companyId, recordingId);
   }
 
-  /** All files of a recording that is not being made; empty when there are none. */
-  recordingFiles(recordingId: Id): Promise<RecordingFile[]> {
-    return this.#parts.library.files(recordingId);
+  /** See `RecordingLibrary.inventory`. */
+  inventory(): Promise<RecordingInventory> {
+    return this.#parts.library.inventory();
   }
 
   /** See `RecordingLibrary.delete`. */
@@ -425,8 +463,10 @@ export class MediaService {
   }
 
   /** Resolves when no ended recording waits for its turn to be sealed. */
-  whenSealed(): Promise<void> {
-    return this.#parts.sealing.whenIdle();
+  async whenSealed(): Promise<void> {
+    const { sealing, revoked } = this.#parts;
+    await sealing.whenIdle();
+    await revoked.whenIdle();
   }
 
   /**
@@ -458,7 +498,7 @@ export class MediaService {
   }
 
   async #close(): Promise<void> {
-    const { options, streams, sealing, resumed, derivatives, store, disk, abort } = this.#parts;
+    const { options, streams, sealing, resumed, revoked, derivatives, store, disk, abort } = this.#parts;
     abort.abort(SHUTTING_DOWN);
     // What is sealed from here on gets its derivatives at the next start.
     const derivativesClosed = derivatives.close();
@@ -467,6 +507,7 @@ export class MediaService {
     await resumed.close();
     await streams.close(SHUTTING_DOWN);
     await sealing.close(options.limits.sealShutdownMs);
+    await revoked.whenIdle();
     await derivativesClosed;
     store.close();
     disk.close();

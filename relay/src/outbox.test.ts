@@ -229,7 +229,7 @@ describe('a live outbox', () => {
     }
   });
 
-  test('[V5] lets a reader take as long as it needs to catch up, as long as it takes something', async () => {
+  test('[V5] lets a reader take long for what is ahead of it, as long as it takes something', async () => {
     const feed = newFeed(() => 0);
     const sink = new CollectingSink();
     let nowMs = 0;
@@ -247,6 +247,73 @@ describe('a live outbox', () => {
     expect(nowMs).toBeGreaterThan(LIMITS.maxViewerLagMs);
     expect(sink.ended).toBeUndefined();
     expect(checkSinkLog(sink.log, feed, 'slow but steady')).toHaveLength(1);
+  });
+
+  test('[V5] never falls back further and further behind a stream that is a little too fast for its reader', async () => {
+    const feed = newFeed(() => 0);
+    const sink = new CollectingSink();
+    sink.isStuck = true;
+    const limits = { maxViewerBufferBytes: 8_000, maxViewerLagMs: 10_000 };
+    let nowMs = 0;
+    feed.epoch();
+    feed.media(initSegment());
+    feed.media(second(0, 1_000));
+    feed.recording.addReader(sink, { limits, nowMs: () => nowMs });
+    let largestLag = 0;
+    for (let n = 1; n <= 600; n++) {
+      for (let quarter = 0; quarter < 4; quarter++) {
+        nowMs += 250;
+        sink.drainBytes(400);
+        await setImmediate();
+        await setImmediate();
+      }
+      feed.media(second(n, 1_000));
+      const last = sink.frames.at(-1);
+      const sentEnd = feed.index.entry(last?.sequence ?? 0)?.streamEnd ?? 0;
+      largestLag = Math.max(largestLag, (feed.epochs[0]?.length ?? 0) - sentEnd + sink.bufferedBytes);
+    }
+    expect(sink.ended).toBeUndefined();
+    // Two thousand bytes are a second of the stream; it would be two minutes behind.
+    expect(largestLag).toBeLessThan(2 * limits.maxViewerBufferBytes);
+    const runs = checkSinkLog(sink.log, feed, 'a little too slow');
+    expect(runs.filter(({ isDiscontinuity }) => isDiscontinuity).length).toBeGreaterThan(5);
+  });
+
+  test('[V5] does not take a reader for stuck whose bytes leave behind those of others, however long', async () => {
+    const feed = newFeed(() => 0);
+    const sink = new CollectingSink();
+    sink.isStuck = true;
+    let nowMs = 0;
+    feedSeconds(feed, 2);
+    feed.recording.addReader(sink, { limits: LIMITS, nowMs: () => nowMs });
+    await settle();
+    for (let n = 2; n < 12; n++) {
+      nowMs += 6_000;
+      // As much is put in by others as has left.
+      sink.leftBytes += 1_000;
+      feed.media(second(n));
+    }
+    expect(sink.ended).toBeUndefined();
+    for (let n = 12; n < 15; n++) {
+      nowMs += 6_000;
+      feed.media(second(n));
+    }
+    expect(sink.ended).toMatchObject({ code: 'VIEWER_TOO_SLOW' });
+  });
+
+  test('[V5] does not take a reader for stuck while the disk is', async () => {
+    const feed = newFeed(() => 1_000);
+    const sink = new CollectingSink();
+    let nowMs = 0;
+    feedSeconds(feed, 2);
+    feed.recording.addReader(sink, { limits: LIMITS, nowMs: () => nowMs });
+    await settle();
+    expect(sink.frames.map(({ kind }) => kind)).toEqual(['init']);
+    for (let n = 2; n < 6; n++) {
+      nowMs += 6_000;
+      feed.media(second(n));
+    }
+    expect(sink.ended).toBeUndefined();
   });
 
   test('ends a reader with the code when its chunks cannot be read, and is silent after it was closed', async () => {

@@ -1,8 +1,8 @@
 /**
  * One reader of one recording. It begins at the newest cluster that a player can begin at, or at one of the past;
  * catches up from the journal, cuts over, and then takes each chunk as it comes. A reader that does not keep up is cut
- * to a later key cluster, and ended when that lasts too long; it never holds up the others. One that was rewound gets
- * as much as it has asked for and waits. Knows no sockets and no disk. Rules V3–V5 and V8–V12.
+ * to a later key cluster, and ended when that does not help; it never holds up the others. One that was rewound gets as
+ * much as it has asked for and waits. Knows no sockets and no disk. Rules V3–V5 and V8–V12.
  */
 import { CodedError, toCodedError } from '@proofcast/shared';
 import type { ChunkEntry, KeyPoint, OpenEpoch } from './recording/recording-index.ts';
@@ -32,18 +32,34 @@ export interface OutboxFrame {
   readonly isDiscontinuity: boolean;
   /** Shared by all readers: never to be written to. */
   readonly payload: Uint8Array;
+  /**
+   * Bytes directly before the payload, in the same memory, that a carrier may write what stands before the payload on
+   * the wire into, once; null when there are none.
+   */
+  readonly headroom: Uint8Array | null;
 }
 
 /** The frame of a chunk, or of a part of one. For those who are live it is made once and shared by all. */
-export function mediaFrame(entry: ChunkEntry, payload: Uint8Array): OutboxFrame {
+export function mediaFrame(
+  entry: ChunkEntry,
+  payload: Uint8Array,
+  headroom: Uint8Array | null = null,
+): OutboxFrame {
   const { epoch, sequence, captureTimeUs } = entry;
-  return { kind: 'media', epoch, sequence, captureTimeUs, isDiscontinuity: false, payload };
+  return { kind: 'media', epoch, sequence, captureTimeUs, isDiscontinuity: false, payload, headroom };
 }
 
 /** Where a reader's data goes. */
 export interface OutboxSink {
   /** Bytes that were sent and have not left yet. */
   readonly bufferedBytes: number;
+  /** Of all that was ever sent on the same connection, by whomever, the bytes that have left. */
+  readonly leftBytes: number;
+  /**
+   * Runs what reads one frame and sends it, when it is this reader's turn of those on the same connection and not too
+   * much waits there to leave. Throws as `task` does.
+   */
+  inTurn(task: () => Promise<void>): Promise<void>;
   /** Before the first frame of an epoch. */
   beginEpoch(epoch: OpenEpoch, publisherClockOffsetUs: number): void;
   /** `onSent` is called when the bytes have left, or never will. Without it, others may be sent the same frame. */
@@ -85,8 +101,8 @@ type Phase =
 
 interface CatchingUp {
   readonly kind: 'catching-up';
-  /** While the sink holds a frame: since when none of its bytes have left, and how many it held then. */
-  stuck: { readonly sinceMs: number; readonly bytes: number } | null;
+  /** While a frame waits for its turn or to leave: since when nothing has left, and how much had until then. */
+  stuck: { readonly sinceMs: number; readonly leftBytes: number } | null;
 }
 
 /** The chunk that is to be sent next, and how many bytes of it were sent already. */
@@ -94,6 +110,13 @@ interface Cursor {
   epoch: number;
   sequence: number;
   offset: number;
+}
+
+/** Where in a chunk the key cluster begins that is not wanted yet, by the word of a course. */
+interface EndOfWanted {
+  readonly at: KeyPoint;
+  readonly offset: number;
+  readonly course: Course & { kind: 'rewound' };
 }
 
 export class Outbox {
@@ -235,6 +258,7 @@ export class Outbox {
   #beginAt(key: KeyPoint): void {
     if (this.#course.kind === 'rewound') this.#course.key = key;
     this.#catchUp(async (phase) => {
+      phase.stuck = this.#notStuckYet();
       await this.#leaving;
       if (this.#phase !== phase) return;
       await this.#sendInit(key, phase);
@@ -253,6 +277,8 @@ export class Outbox {
   /** Sends what there is from the cursor on, as long as the phase lasts. */
   async #sendFrom(cursor: Cursor, phase: CatchingUp): Promise<void> {
     while (this.#phase === phase) {
+      const later = this.#laterKey();
+      if (later !== null) return this.#beginAt(later);
       const entry = this.#source.entry(cursor.sequence);
       if (entry === null) {
         this.#course = { kind: 'live' };
@@ -261,16 +287,8 @@ export class Outbox {
       }
       if (entry.epoch !== cursor.epoch) return this.#onEndOfEpoch();
       if (entry.kind === 'media') {
-        const payload = await this.#source.read(entry);
+        const end = await this.#sendChunk({ entry, offset: cursor.offset }, phase);
         if (this.#phase !== phase) return;
-        const end = this.#endOfWanted(entry);
-        // Also when nothing is left of the chunk: it may end where the next key cluster begins.
-        const wanted = payload.subarray(cursor.offset, end?.offset);
-        if (wanted.length > 0) {
-          if (this.#sent !== null) this.#sent.streamEnd += wanted.length;
-          await this.#untilSent(phase, (onSent) => this.#sink.send(mediaFrame(entry, wanted), onSent));
-          if (this.#phase !== phase) return;
-        }
         if (end !== null) {
           const { course } = end;
           // What it had asked for may have become more meanwhile.
@@ -285,10 +303,35 @@ export class Outbox {
     }
   }
 
-  /** Where in this chunk the key cluster begins that is not wanted yet; null when all of the chunk is wanted. */
-  #endOfWanted(
-    entry: ChunkEntry,
-  ): { at: KeyPoint; offset: number; course: Course & { kind: 'rewound' } } | null {
+  /** Where a reader that is to be live goes on when more lies before that than a live one's sink may hold. */
+  #laterKey(): KeyPoint | null {
+    if (this.#course.kind !== 'live' || this.#sent === null) return null;
+    const key = this.#source.newestKey;
+    if (key?.epoch !== this.#sent.epoch) return null;
+    return key.streamStart - this.#sent.streamEnd > this.#limits.maxViewerBufferBytes ? key : null;
+  }
+
+  /** Sends what is wanted of a chunk from `offset` on. Gives what is not, or null when all of it is. */
+  async #sendChunk(
+    { entry, offset }: { entry: ChunkEntry; offset: number },
+    phase: CatchingUp,
+  ): Promise<EndOfWanted | null> {
+    let end: EndOfWanted | null = null;
+    await this.#sendInTurn(phase, async () => {
+      const payload = await this.#source.read(entry);
+      if (this.#phase !== phase) return null;
+      end = this.#endOfWanted(entry);
+      // Also when nothing is left of the chunk: it may end where the next key cluster begins.
+      const wanted = payload.subarray(offset, end?.offset);
+      if (wanted.length === 0) return null;
+      if (this.#sent !== null) this.#sent.streamEnd += wanted.length;
+      return mediaFrame(entry, wanted);
+    });
+    return end;
+  }
+
+  /** Null when all of the chunk is wanted. */
+  #endOfWanted(entry: ChunkEntry): EndOfWanted | null {
     const course = this.#course;
     if (course.kind === 'live' || course.key === null) return null;
     for (;;) {
@@ -314,35 +357,52 @@ export class Outbox {
       throw new Error('A key cluster is known, but not the init segment before it.');
     }
     const payload = epoch.init;
-    if (this.#toldEpoch !== epoch.number) {
-      this.#toldEpoch = epoch.number;
-      this.#sink.beginEpoch(epoch, this.#source.publisherClockOffsetUs);
-    }
-    const frame: OutboxFrame = {
-      kind: 'init',
-      epoch: key.epoch,
-      sequence: key.sequence,
-      captureTimeUs: this.#source.entry(key.sequence)?.captureTimeUs ?? 0,
-      isDiscontinuity: this.#sent !== null,
-      payload,
-    };
-    this.#sent = { epoch: key.epoch, streamEnd: key.streamStart };
-    await this.#untilSent(phase, (onSent) => this.#sink.send(frame, onSent));
+    await this.#sendInTurn(phase, () => {
+      if (this.#toldEpoch !== epoch.number) {
+        this.#toldEpoch = epoch.number;
+        this.#sink.beginEpoch(epoch, this.#source.publisherClockOffsetUs);
+      }
+      const isDiscontinuity = this.#sent !== null;
+      this.#sent = { epoch: key.epoch, streamEnd: key.streamStart };
+      return {
+        kind: 'init',
+        epoch: key.epoch,
+        sequence: key.sequence,
+        captureTimeUs: this.#source.entry(key.sequence)?.captureTimeUs ?? 0,
+        isDiscontinuity,
+        payload,
+        headroom: null,
+      };
+    });
   }
 
-  async #untilSent(phase: CatchingUp, send: (onSent: () => void) => void): Promise<void> {
-    phase.stuck = { sinceMs: this.#nowMs(), bytes: Number.POSITIVE_INFINITY };
-    this.#leaving = new Promise(send);
+  /** Sends the frame that `make` gives when it is this reader's turn, and waits until it has left. */
+  async #sendInTurn(
+    phase: CatchingUp,
+    make: () => OutboxFrame | null | Promise<OutboxFrame | null>,
+  ): Promise<void> {
+    phase.stuck = this.#notStuckYet();
+    await this.#sink.inTurn(async () => {
+      if (this.#phase !== phase) return;
+      const frame = await make();
+      if (frame === null) return;
+      this.#leaving = new Promise((resolve) => this.#sink.send(frame, resolve));
+    });
+    if (this.#phase !== phase) return;
     await this.#leaving;
     phase.stuck = null;
   }
 
-  /** A reader that catches up may take long for one frame, but it has to take something. */
+  /** A reader that catches up may take long for one frame, but it has to take something while there is something. */
   #endIfStuck(phase: CatchingUp): void {
     if (phase.stuck === null) return;
-    const bytes = this.#sink.bufferedBytes;
-    if (bytes < phase.stuck.bytes) phase.stuck = { sinceMs: this.#nowMs(), bytes };
-    else this.#endIfTooSlow(phase.stuck.sinceMs);
+    const { leftBytes, bufferedBytes } = this.#sink;
+    if (bufferedBytes > 0 && leftBytes <= phase.stuck.leftBytes) this.#endIfTooSlow(phase.stuck.sinceMs);
+    else phase.stuck = this.#notStuckYet();
+  }
+
+  #notStuckYet(): { sinceMs: number; leftBytes: number } {
+    return { sinceMs: this.#nowMs(), leftBytes: this.#sink.leftBytes };
   }
 
   #endIfTooSlow(sinceMs: number): void {

@@ -1,6 +1,6 @@
 /** Everything that is asked of recordings as things that exist: which there are, what they are like, their files. */
-import { readdir, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import {
   CodedError,
   type Derivative,
@@ -10,29 +10,23 @@ import {
   type RecordingPart,
   type RouteQuery,
 } from '@proofcast/shared';
-import type { RecordingRow } from './database/schema.ts';
-import type { JournalStore } from './journal/store.ts';
-import type { LiveStateOf, RecordingCatalogue } from './recording/catalogue.ts';
+import type { LiveStateOf } from './recording/catalogue.ts';
 import type { OpenRecording } from './recording/open-recording.ts';
 import type { OpenRecordings } from './recording/open-recordings.ts';
 import { syncFolder } from './recording/durable-file.ts';
-import { recordingPaths, type RecordingPaths } from './recording/paths.ts';
+import { RecordingInventory, type RecordingFilesOptions } from './recording/recording-files.ts';
 import type { SealingQueue } from './recording/sealing.ts';
 import { summarize } from './recording/summary.ts';
 import type { RecordingFile } from './retention/recording-file.ts';
 
-export interface RecordingLibraryOptions {
-  readonly catalogue: RecordingCatalogue;
+export interface RecordingLibraryOptions extends RecordingFilesOptions {
   readonly recordings: OpenRecordings;
-  readonly store: JournalStore;
   readonly sealing: SealingQueue;
-  readonly journalsDir: string;
-  readonly recordingsDir: string;
   readonly liveStateOf: LiveStateOf;
   /** See `ResumedRecordings.whenRead`. */
   readonly whenRead: (recordingId: Id) => Promise<void>;
   readonly derivativesOf: (recordingId: Id) => Promise<Derivative[]>;
-  /** Ends the work on derived files of a recording that is about to be removed; resolves when nothing writes any more. */
+  /** Ends all reading and writing of the files of a recording that is about to be removed. */
   readonly onRemoving: (recordingId: Id) => Promise<void>;
 }
 
@@ -53,8 +47,14 @@ export class RecordingLibrary {
     const { catalogue, recordings, liveStateOf, derivativesOf } = this.#options;
     const recording = await catalogue.get(companyId, recordingId, liveStateOf);
     const derivatives = await derivativesOf(recordingId);
-    const open = recordings.get(recordingId);
-    if (open !== null) return { ...recording, derivatives, ...detailsOf(open) };
+    const held = await recordings.hold(recordingId);
+    if (held !== null) {
+      try {
+        return { ...recording, derivatives, ...detailsOf(held.recording) };
+      } finally {
+        held.release();
+      }
+    }
     const [row, details, parts] = await Promise.all([
       catalogue.getRow(companyId, recordingId),
       catalogue.details(recordingId),
@@ -76,22 +76,9 @@ export class RecordingLibrary {
     };
   }
 
-  /** All files of a recording; empty when there are none. */
-  async files(recordingId: Id): Promise<RecordingFile[]> {
-    const { catalogue, recordingsDir } = this.#options;
-    const row = await catalogue.find(recordingId);
-    const journals = await this.#journalFiles(recordingId);
-    if (row === null) return journals;
-    const parts = await catalogue.parts(recordingId);
-    const files: RecordingFile[] = [];
-    for (const { name, path } of await this.#mergedFiles(pathsOf(row))) {
-      const sizeBytes = await sizeOf(path);
-      // A derivative that is being made comes and goes.
-      if (sizeBytes === null) continue;
-      const part = parts.find(({ media_path }) => join(recordingsDir, media_path) === path);
-      files.push({ kind: kindOf(name), path, sizeBytes, sha256: part?.sha256 ?? null });
-    }
-    return [...files, ...journals];
+  /** To look at the files of one recording, or of many. */
+  inventory(): Promise<RecordingInventory> {
+    return RecordingInventory.open(this.#options);
   }
 
   /**
@@ -116,7 +103,7 @@ export class RecordingLibrary {
       }
       const putBack = await sealing.withdraw(recordingId);
       try {
-        await writeTombstone(await this.files(recordingId));
+        await writeTombstone(await (await this.inventory()).filesOf(recordingId));
       } catch (error) {
         putBack?.();
         throw error;
@@ -139,45 +126,26 @@ export class RecordingLibrary {
     }
   }
 
-  /** The row goes last: it says where the files are. */
+  /** What the disk refuses keeps nothing else of it. The row goes last: it says where the files are. */
   async #remove(recordingId: Id): Promise<void> {
     const { catalogue, recordings, store, onRemoving } = this.#options;
-    await onRemoving(recordingId);
-    const open = recordings.get(recordingId);
-    if (open !== null) {
-      recordings.remove(open);
-      await open.close();
-    }
-    await store.remove(recordingId);
+    // Before anything that the disk may refuse: nobody goes on reading what is deleted.
+    const open = await recordings.removeEnded(recordingId);
+    await open?.close();
+    const failures: unknown[] = [];
+    const attempt = (work: Promise<void>): Promise<unknown> =>
+      work.catch((error: unknown) => failures.push(error));
+    await attempt(onRemoving(recordingId));
+    await attempt(store.remove(recordingId));
     const row = await catalogue.find(recordingId);
-    if (row === null) return;
-    const files = await this.#mergedFiles(pathsOf(row));
-    for (const { path } of files) await rm(path, { force: true });
-    // What is deleted does not come back with a power cut.
-    for (const folder of new Set(files.map(({ path }) => dirname(path)))) await syncFolder(folder);
+    if (row !== null) {
+      const files = await (await this.inventory()).mergedFiles(row);
+      for (const { path } of files) await attempt(rm(path, { force: true }));
+      // What is deleted does not come back with a power cut.
+      for (const folder of new Set(files.map(({ path }) => dirname(path)))) await attempt(syncFolder(folder));
+    }
+    if (failures.length > 0) throw new AggregateError(failures, `Cannot remove all files of ${recordingId}.`);
     await catalogue.remove(recordingId);
-  }
-
-  async #journalFiles(recordingId: Id): Promise<RecordingFile[]> {
-    const files = await this.#options.store.files(recordingId);
-    return files.map(({ name, sizeBytes }) => ({
-      kind: 'journal',
-      path: join(this.#options.journalsDir, name),
-      sizeBytes,
-      sha256: null,
-    }));
-  }
-
-  /** What was made of the recording, unfinished files included. */
-  async #mergedFiles({ folder, namePrefix }: RecordingPaths): Promise<{ name: string; path: string }[]> {
-    const path = join(this.#options.recordingsDir, folder);
-    const names = await readdir(path).catch((error: unknown) => {
-      if (isMissing(error)) return [];
-      throw error;
-    });
-    return names
-      .filter((name) => name.startsWith(namePrefix))
-      .map((name) => ({ name, path: join(path, name) }));
   }
 }
 
@@ -185,47 +153,17 @@ function detailsOf(
   open: OpenRecording,
 ): Pick<RecordingDetails, 'chunkCount' | 'parts' | 'gaps' | 'events' | 'eventCount'> {
   const { chunkCount, parts, gaps, events, eventCount } = summarize(open);
+  const sizes = open.sizes(chunkCount);
   return {
     chunkCount,
     parts: parts.map(({ part, startsAtUs, durationMs }): RecordingPart => ({
       part,
       startedAtMs: Math.round(startsAtUs / 1000),
       durationMs: Math.round(durationMs),
-      sizeBytes: open.rope(part, chunkCount).sizeBytes,
+      sizeBytes: sizes[part] ?? 0,
     })),
     gaps: [...gaps],
     events: [...events],
     eventCount,
   };
-}
-
-/** Null when there is no such file any more. */
-async function sizeOf(path: string): Promise<number | null> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
-  }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
-}
-
-/** By what stands behind the recording's id; see `recordingPaths`. */
-function kindOf(name: string): RecordingFile['kind'] {
-  const [, ...rest] = name.split('.');
-  const suffix = rest.join('.');
-  if (suffix === 'manifest.json') return 'manifest';
-  return /^(?:[0-9]+\.)?webm$/.test(suffix) ? 'media' : 'derivative';
-}
-
-function pathsOf(row: RecordingRow): RecordingPaths {
-  return recordingPaths({
-    companyId: row.company_id,
-    deviceId: row.device_id,
-    recordingId: row.recording_id,
-    startedAtUs: row.started_at_us,
-  });
 }

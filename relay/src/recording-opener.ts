@@ -18,6 +18,8 @@ import type { MediaClock } from './media-clock.ts';
 import type { MediaLimits } from './media-limits.ts';
 import { PayloadCache } from './payload-cache.ts';
 import { isForGood, recordingNotFound, type RecordingCatalogue } from './recording/catalogue.ts';
+import type { EndedRecording, HeldRecording } from './recording/ended-recordings.ts';
+import { whyJournalIsNeeded } from './recording/leftover-journal.ts';
 import { OpenRecording, type Ending } from './recording/open-recording.ts';
 import type { OpenRecordings } from './recording/open-recordings.ts';
 import { RecordingIndex } from './recording/recording-index.ts';
@@ -97,20 +99,30 @@ export class RecordingOpener {
     const { sealing, recordings, clock, log } = this.#options;
     const { recording_id: recordingId } = found;
     this.#checkMayResume(found);
-    const release = recordings.claim(recordingId);
+    const unclaim = recordings.claim(recordingId);
     try {
       const putBack = await sealing.withdraw(recordingId);
       try {
-        const recording = await this.#reopen(recordingId);
+        const { recording, release } = await this.#takeUp(recordingId);
         log.info({ recordingId, chunkCount: recording.snapshotCount }, 'a publisher came back');
-        return this.live(recording, { owner, waitingSinceMs: clock.nowMs() });
+        const live = this.live(recording, { owner, waitingSinceMs: clock.nowMs() });
+        release();
+        return live;
       } catch (error) {
         putBack?.();
         throw error;
       }
     } finally {
-      release();
+      unclaim();
     }
+  }
+
+  /** Opens the journal again of a recording that has ended. Throws `STORAGE_FAILED`, and `SHUTTING_DOWN`. */
+  async reopen({ identity: { recordingId }, chunkCount }: EndedRecording): Promise<OpenRecording> {
+    this.#options.abort.throwIfAborted();
+    const recording = await this.recover(recordingId, chunkCount);
+    if (recording !== null) return recording;
+    throw new JournalDamagedError(`The journal of ${recordingId} is missing.`);
   }
 
   /**
@@ -148,57 +160,75 @@ export class RecordingOpener {
     { owner, waitingSinceMs }: { owner: RecordingOwner; waitingSinceMs: number },
   ): LiveRecording {
     const { recordings, clock, limits, graceMs, log } = this.#options;
-    recordings.add(recording);
+    recordings.addLive(recording);
     const payloads = this.#payloads;
-    return new LiveRecording({ recording, owner, clock, graceMs, limits, payloads, log, waitingSinceMs });
+    const { epochToleranceMs } = limits;
+    return new LiveRecording({
+      recording,
+      owner,
+      clock,
+      graceMs,
+      limits,
+      epochToleranceMs,
+      payloads,
+      log,
+      waitingSinceMs,
+    });
   }
 
   /** Nobody finds a recording any more that was closed without an end. */
   forget(recording: OpenRecording): void {
-    this.#options.recordings.remove(recording);
+    this.#options.recordings.removeLive(recording);
   }
 
   /** The database may not know yet that a recording has ended, but who has it open does. */
   #checkMayResume({ recording_id: recordingId, is_complete, chunk_count }: RecordingRow): void {
-    const open = this.#options.recordings.get(recordingId);
-    if (open?.ending && isForGood(open.ending.reason)) {
-      throw recordingSealed(recordingId, open.snapshotCount);
+    const ended = this.#options.recordings.ended(recordingId);
+    if (ended !== null && isForGood(ended.ending.reason)) {
+      throw recordingSealed(recordingId, ended.chunkCount);
     }
     if (is_complete === 1) throw recordingSealed(recordingId, chunk_count);
   }
 
   /** Only when the database has it as going on, anything may be added to it. */
-  async #reopen(recordingId: Id): Promise<OpenRecording> {
+  async #takeUp(recordingId: Id): Promise<HeldRecording> {
     const { catalogue, recordings } = this.#options;
     // What was known before the queue let go of it may be old by now.
     const row = await catalogue.find(recordingId);
     if (row === null) throw recordingNotFound(recordingId);
     this.#checkMayResume(row);
-    const kept = recordings.get(recordingId);
-    const recording = kept ?? (await this.#readAgain(row));
+    const held = await recordings.hold(recordingId).catch(asDamaged(recordingId));
+    const recording = held?.recording ?? (await this.#readAgain(row).catch(asDamaged(recordingId)));
     try {
       await catalogue.markResumed(recordingId);
     } catch (error) {
-      if (kept === null) await recording.close();
+      if (held === null) await recording.close();
+      held?.release();
       throw error;
     }
     recording.resume();
-    return recording;
+    return { recording, release: held?.release ?? (() => undefined) };
   }
 
   async #readAgain(row: RecordingRow): Promise<OpenRecording> {
     const { recording_id: recordingId } = row;
-    if (row.manifest_path !== null) await this.#unseal(row, row.manifest_path);
-    try {
-      const recording = await this.recover(recordingId, row.chunk_count ?? 0);
-      if (recording !== null) return recording;
-    } catch (error) {
-      if (!(error instanceof JournalDamagedError)) throw error;
-      throw new CodedError('RECORDING_DAMAGED', error.message, { cause: error, details: { recordingId } });
+    if (row.manifest_path !== null && (await this.#mayBeUnsealed(row))) {
+      await this.#unseal(row, row.manifest_path);
     }
-    throw new CodedError('RECORDING_DAMAGED', `The journal of ${recordingId} is missing.`, {
-      details: { recordingId },
-    });
+    const recording = await this.recover(recordingId, row.chunk_count ?? 0);
+    if (recording !== null) return recording;
+    throw new JournalDamagedError(`The journal of ${recordingId} is missing.`);
+  }
+
+  /** Removes what is left of a journal beside the files; false when that is the better of the two. */
+  async #mayBeUnsealed(row: RecordingRow): Promise<boolean> {
+    const { store, recordingsDir, abort: signal, log } = this.#options;
+    const { recording_id: recordingId } = row;
+    if (!(await store.has(recordingId))) return true;
+    const reason = await whyJournalIsNeeded(row, { store, recordingsDir, signal });
+    if (reason === null) await store.remove(recordingId);
+    else log.error({ recordingId, code: reason.code, err: reason }, 'a journal is kept beside its files');
+    return reason === null;
   }
 
   /** Makes the journal again of a recording that was merged. Its files stay until it is merged again. */
@@ -206,8 +236,6 @@ export class RecordingOpener {
     const { store, recordingsDir, disk, abort } = this.#options;
     const { recording_id: recordingId } = row;
     await disk.checkRoomFor(row.journal_bytes ?? 0);
-    // A journal beside the files is what could not be removed after they were made, or an attempt that died.
-    await store.remove(recordingId);
     const identity: RecordingIdentity = {
       recordingId,
       companyId: row.company_id,
@@ -221,6 +249,14 @@ export class RecordingOpener {
   #newIndex(chain: Uint8Array): RecordingIndex {
     return new RecordingIndex({ chain, maxChunks: this.#options.limits.maxChunksPerRecording });
   }
+}
+
+/** What a publisher is told, to whom it makes no difference which file is damaged. */
+function asDamaged(recordingId: Id): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof JournalDamagedError)) throw error;
+    throw new CodedError('RECORDING_DAMAGED', error.message, { cause: error, details: { recordingId } });
+  };
 }
 
 function endingOf(record: JournalRecord): Ending {

@@ -1,15 +1,17 @@
 /**
  * What the relay does with what an earlier run left: reads the journals again while it serves already, brings journals
  * and database into agreement, waits for the publishers of unfinished recordings, and seals the finished ones. The
- * journals are right where the two differ, except that files which the database knows of are complete.
+ * journals are right where the two differ, except that a journal is not needed beside files which hold all of it.
  */
 import type { Logger } from 'pino';
 import { CodedError, toCodedError, type Id } from '@proofcast/shared';
+import type { RecordingRow } from './database/schema.ts';
 import type { JournalStore } from './journal/store.ts';
 import type { LiveStreams } from './live-streams.ts';
 import type { MediaClock } from './media-clock.ts';
 import type { RecordingOpener } from './recording-opener.ts';
 import type { RecordingCatalogue } from './recording/catalogue.ts';
+import { whyJournalIsNeeded } from './recording/leftover-journal.ts';
 import type { OpenRecording } from './recording/open-recording.ts';
 import type { SealingQueue } from './recording/sealing.ts';
 import type { Tombstones } from './retention/tombstones.ts';
@@ -17,6 +19,7 @@ import type { StreamDirectory } from './stream-directory.ts';
 
 export interface ResumeOptions {
   readonly store: JournalStore;
+  readonly recordingsDir: string;
   readonly catalogue: RecordingCatalogue;
   readonly tombstones: Tombstones;
   readonly directory: StreamDirectory;
@@ -132,10 +135,8 @@ export class ResumedRecordings {
   async #resume(recordingId: Id): Promise<void> {
     const { store, catalogue, opener, clock } = this.#options;
     const row = await catalogue.find(recordingId);
-    // The relay died before it had removed a journal that was not needed any more, or before anything was added to
-    // one that was made again. Either way the files hold all of it.
-    if (row !== null && (row.state === 'sealed' || row.manifest_path !== null))
-      return store.remove(recordingId);
+    const isMerged = row !== null && (row.state === 'sealed' || row.manifest_path !== null);
+    if (isMerged && !(await this.#isNeeded(row))) return store.remove(recordingId);
     // Trying again makes no picture where there is none.
     if (row?.state === 'failed' && row.failure_code === 'RECORDING_EMPTY') return;
     const recording = await opener.recover(recordingId, row?.chunk_count ?? 0);
@@ -147,13 +148,26 @@ export class ResumedRecordings {
     try {
       if (row === null) await catalogue.insert(recording.identity, clock.nowMs());
       // The relay died while it wrote the end, and what it wrote was cut.
-      else if (recording.ending === null && row.state !== 'recording')
+      else if (isMerged || (recording.ending === null && row.state !== 'recording'))
         await catalogue.markResumed(recordingId);
       await this.#handOver(recording);
     } catch (error) {
       await recording.close();
       throw error;
     }
+  }
+
+  /**
+   * The relay died before it had removed a journal that was not needed any more, or before anything was added to one
+   * that was made again. Either way the files hold all of it, if they are what they were.
+   */
+  async #isNeeded(row: RecordingRow): Promise<boolean> {
+    const { store, recordingsDir, abort: signal, log } = this.#options;
+    const { recording_id: recordingId } = row;
+    const reason = await whyJournalIsNeeded(row, { store, recordingsDir, signal });
+    if (reason === null) return false;
+    log.error({ recordingId, code: reason.code, err: reason }, 'a journal is kept, and sealed again');
+    return true;
   }
 
   async #handOver(recording: OpenRecording): Promise<void> {

@@ -1,6 +1,7 @@
 /** Cuts off a peer that takes no bytes although some wait for it: pings say nothing about that, and HTTP has none. */
 import type { Socket } from 'node:net';
 import type { MediaClock } from './media-clock.ts';
+import { leftBytes } from './unsent-bytes.ts';
 
 export interface StalledPeerLimits {
   readonly heartbeatIntervalMs: number;
@@ -8,7 +9,7 @@ export interface StalledPeerLimits {
 }
 
 /**
- * Destroys `transport` when none of its writes has ended for `maxStallMs`, until the returned function is called.
+ * Destroys `transport` when bytes wait and none have left for `maxStallMs`, until the returned function is called.
  * Counts beats, as the heartbeat does. `onBeat` is called at each, after the check.
  */
 export function cutOffStalled(
@@ -16,12 +17,12 @@ export function cutOffStalled(
   { clock, limits, onBeat }: { clock: MediaClock; limits: StalledPeerLimits; onBeat?: () => void },
 ): () => void {
   const maxBeats = Math.ceil(limits.maxStallMs / limits.heartbeatIntervalMs);
-  let leftBytes = leftBytesOf(transport);
+  let leftBefore = leftBytes(transport);
   let stalledBeats = 0;
   const beat = (): void => {
-    const nowLeftBytes = leftBytesOf(transport);
-    stalledBeats = transport.writableLength > 0 && nowLeftBytes === leftBytes ? stalledBeats + 1 : 0;
-    leftBytes = nowLeftBytes;
+    const leftNow = leftBytes(transport);
+    stalledBeats = transport.writableLength > 0 && leftNow === leftBefore ? stalledBeats + 1 : 0;
+    leftBefore = leftNow;
     if (stalledBeats > maxBeats) {
       transport.destroy();
       return;
@@ -31,9 +32,4 @@ export function cutOffStalled(
   };
   let cancel = clock.schedule(beat, limits.heartbeatIntervalMs);
   return () => cancel();
-}
-
-/** Bytes of the writes that have ended. */
-function leftBytesOf(transport: Socket): number {
-  return transport.bytesWritten - transport.writableLength;
 }

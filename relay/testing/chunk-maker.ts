@@ -52,15 +52,18 @@ export class ChunkMaker {
     return this.event({ type: 'epoch-started', data });
   }
 
-  event(event: RecordingEvent): Chunk {
-    return this.#add('event', new TextEncoder().encode(encodeMessage(RECORDING_EVENTS, event)));
+  /** Said a quarter of a second after the chunk before, unless told otherwise. */
+  event(event: RecordingEvent, captureTimeUs?: number): Chunk {
+    const payload = new TextEncoder().encode(encodeMessage(RECORDING_EVENTS, event));
+    return this.#add({ kind: 'event', payload, captureTimeUs });
   }
 
-  /** Media of the epoch, as many chunks as it takes. */
-  media(bytes: Uint8Array): Chunk[] {
+  /** Media of the epoch, as many chunks as it takes, handed over in the same moment if that is told. */
+  media(bytes: Uint8Array, captureTimeUs?: number): Chunk[] {
     const chunks: Chunk[] = [];
     for (let start = 0; start < bytes.length; start += MAX_CHUNK_PAYLOAD_BYTES) {
-      chunks.push(this.#add('media', bytes.subarray(start, start + MAX_CHUNK_PAYLOAD_BYTES)));
+      const payload = bytes.subarray(start, start + MAX_CHUNK_PAYLOAD_BYTES);
+      chunks.push(this.#add({ kind: 'media', payload, captureTimeUs }));
     }
     return chunks;
   }
@@ -70,8 +73,12 @@ export class ChunkMaker {
     return this.#make({ kind: 'media', epoch: this.#epoch, payload: Uint8Array.of(1), ...fields });
   }
 
-  #add(kind: Chunk['kind'], payload: Uint8Array): Chunk {
-    const chunk = this.#make({ kind, epoch: this.#epoch, payload });
+  #add({
+    captureTimeUs,
+    ...fields
+  }: Pick<Chunk, 'kind' | 'payload'> & { captureTimeUs: number | undefined }): Chunk {
+    const time = captureTimeUs === undefined ? {} : { captureTimeUs };
+    const chunk = this.#make({ epoch: this.#epoch, ...fields, ...time });
     this.chunks.push(chunk);
     this.#chain = chunk.chain;
     return chunk;

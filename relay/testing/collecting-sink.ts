@@ -14,9 +14,13 @@ export type SinkEvent =
 export class CollectingSink implements OutboxSink {
   readonly log: SinkEvent[] = [];
   bufferedBytes = 0;
+  leftBytes = 0;
   isStuck = false;
   #unsent: { byteLength: number; onSent: (() => void) | undefined }[] = [];
 
+  inTurn(task: () => Promise<void>): Promise<void> {
+    return task();
+  }
   beginEpoch(epoch: OpenEpoch, offsetUs: number): void {
     this.log.push({ type: 'epoch', epoch, offsetUs });
   }
@@ -33,12 +37,32 @@ export class CollectingSink implements OutboxSink {
     this.log.push({ type: 'ended', error });
   }
 
-  /** Lets leave what waits, all of it or the oldest frame. */
+  /** Lets leave what waits, all of it or the oldest frames. */
   drain(count = Number.POSITIVE_INFINITY): void {
     for (const { byteLength, onSent } of this.#unsent.splice(0, count)) {
-      this.bufferedBytes -= byteLength;
+      this.#onLeft(byteLength);
       onSent?.();
     }
+  }
+
+  /** Lets so many bytes leave, as a slow connection does: the oldest first, in the middle of a frame too. */
+  drainBytes(byteLength: number): void {
+    for (let room = byteLength; room > 0;) {
+      const first = this.#unsent[0];
+      if (first === undefined) return;
+      const part = Math.min(room, first.byteLength);
+      room -= part;
+      first.byteLength -= part;
+      this.#onLeft(part);
+      if (first.byteLength > 0) return;
+      this.#unsent.shift();
+      first.onSent?.();
+    }
+  }
+
+  #onLeft(byteLength: number): void {
+    this.bufferedBytes -= byteLength;
+    this.leftBytes += byteLength;
   }
 
   get frames(): OutboxFrame[] {

@@ -23,6 +23,7 @@ export interface DerivativeWorldOptions {
   readonly ffmpegPath?: string;
   readonly limits?: Partial<MediaLimits>;
   readonly clock?: MediaClock;
+  readonly freeBytesOf?: (path: string) => Promise<number>;
 }
 
 export interface MadeRecording {
@@ -203,6 +204,7 @@ function optionsFor(
     ffmpegPath: options.ffmpegPath ?? 'ffmpeg',
     limits: { ...DEFAULT_MEDIA_LIMITS, minFreeBytes: 0, ffmpegKillDelayMs: 10, ...options.limits },
     clock: options.clock ?? systemMediaClock,
+    ...(options.freeBytesOf === undefined ? {} : { freeBytesOf: options.freeBytesOf }),
     log: pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' }),
   };
 }

@@ -13,6 +13,8 @@ const FAILURES = {
   starves: `trap '' XFSZ; ulimit -f 8; exec ffmpeg "$@"`,
   /** Reads no faster than was recorded. */
   ambles: 'exec ffmpeg -re "$@"',
+  /** Does all its work, and ends only when there is a file beside it with the name `go`. */
+  lingers: 'ffmpeg "$@"; code=$?; while [ ! -e "${0%/*}/go" ]; do sleep 0.05; done; exit $code',
   crashes: 'echo "something is wrong" >&2; exit 1',
   /** Says that all went well, but half is missing. */
   lies: 'ffmpeg "$@"; code=$?; for last; do :; done; ffmpeg -v error -y -t 2 -i "$last" -c copy -f "${last##*.}" "$last.short"; mv "$last.short" "$last"; exit $code',

@@ -59,12 +59,12 @@ export class JournaledRecording {
     this.add(this.maker.epoch(fields));
   }
 
-  event(event: RecordingEvent): void {
-    this.add(this.maker.event(event));
+  event(event: RecordingEvent, captureTimeUs?: number): void {
+    this.add(this.maker.event(event, captureTimeUs));
   }
 
-  media(slices: Iterable<Uint8Array>): void {
-    for (const slice of slices) for (const chunk of this.maker.media(slice)) this.add(chunk);
+  media(slices: Iterable<Uint8Array>, captureTimeUs?: number): void {
+    for (const slice of slices) for (const chunk of this.maker.media(slice, captureTimeUs)) this.add(chunk);
   }
 
   add(chunk: Chunk): void {
@@ -106,6 +106,10 @@ export class JournaledRecording {
   rope(part = 0, chunkCount?: number): Rope {
     const plan = this.plans(chunkCount)[part];
     if (plan === undefined) throw new Error(`There is no part ${part}.`);
+    return this.ropeOf(plan);
+  }
+
+  ropeOf(plan: PartPlan): Rope {
     const readBytes = this.#journal.readBytes.bind(this.#journal);
     return openRope({ recordingId: this.maker.start.recordingId, plan, index: this.#index, readBytes });
   }

@@ -2,11 +2,11 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { mkdtemp, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createId, type DevicePrincipal, type Id, type UserPrincipal } from '@proofcast/shared';
-import { pino } from 'pino';
+import { pino, type Logger } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
 import { openDatabase, type Database } from '../src/database/database.ts';
 import type { JournalFolder } from '../src/journal/journal-files.ts';
@@ -25,6 +25,7 @@ export interface MediaWorldOptions {
   readonly graceMs?: number;
   readonly ffmpegPath?: string;
   readonly wrapJournals?: (folder: JournalFolder) => JournalFolder;
+  readonly log?: Logger;
   /** Serves at once, as the real relay does; else only when the journals of an earlier run have been read. */
   readonly servesAtOnce?: boolean;
 }
@@ -36,6 +37,8 @@ export class MediaWorld {
   readonly #server = createServer();
   readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_SOCKET_FRAME_BYTES });
   readonly #principals = new Map<string, DevicePrincipal | UserPrincipal>();
+  /** What the websockets of viewers were upgraded from, in order. */
+  readonly viewerTransports: Socket[] = [];
   #media: MediaService;
 
   private constructor(parts: {
@@ -52,7 +55,10 @@ export class MediaWorld {
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
         const principal = this.#principals.get(request.url ?? '');
         if (principal?.kind === 'device') this.#media.acceptPublisher(webSocket, principal);
-        else if (principal !== undefined) this.#media.acceptViewer(webSocket, principal, request.socket);
+        else if (principal !== undefined) {
+          this.viewerTransports.push(request.socket);
+          this.#media.acceptViewer(webSocket, principal, request.socket);
+        }
       });
     });
   }
@@ -179,7 +185,7 @@ async function openMedia(
     reconnectGraceMs: options.graceMs ?? 60_000,
     ffmpegPath: options.ffmpegPath ?? 'ffmpeg',
     limits: { ...DEFAULT_MEDIA_LIMITS, minFreeBytes: 0, warnFreeBytes: 0, ...options.limits },
-    log: pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' }),
+    log: options.log ?? pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' }),
     clock: options.clock ?? systemMediaClock,
     ...(options.wrapJournals ? { wrapJournals: options.wrapJournals } : {}),
   });

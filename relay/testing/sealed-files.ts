@@ -6,6 +6,7 @@ import { journalFolder } from '../src/journal/journal-files.ts';
 import { JournalReader } from '../src/journal/journal-reader.ts';
 import { nodeSha256 } from '../src/node-sha256.ts';
 import { writeManifestFile } from '../src/recording/manifest-file.ts';
+import type { PartPlan } from '../src/recording/parts.ts';
 import { writeRopeFile } from '../src/recording/rope-file.ts';
 import type { JournaledRecording } from './journaled-recording.ts';
 
@@ -16,17 +17,20 @@ export interface SealedPaths {
   readonly media: readonly string[];
 }
 
-/** Writes into a folder inside that of the journal. `fields` take the place of what would be right. */
+/**
+ * Writes into a folder inside that of the journal. `fields` and `plans` take the place of what would be right.
+ */
 export async function sealFiles(
   recording: JournaledRecording,
   fields: Partial<ManifestHead> = {},
+  plans: readonly PartPlan[] = recording.plans(),
 ): Promise<SealedPaths> {
   await recording.flush();
   const folder = join(recording.path, 'sealed');
   const manifest = join(folder, 'r.manifest.json');
   await mkdir(folder, { recursive: true });
   const { signal } = new AbortController();
-  const ropes = recording.plans().map(({ part }) => recording.rope(part));
+  const ropes = plans.map((plan) => recording.ropeOf(plan));
   const parts: ManifestHead['parts'] = [];
   for (const rope of ropes) {
     const file = `r-${rope.plan.part}.webm`;

@@ -52,9 +52,12 @@ export class TestPublisher extends MessageSocket<typeof INGEST_FROM_RELAY> {
     while (durable < count) ({ durable } = await this.next('ack'));
   }
 
-  async untilReceived(count: number = this.maker.chunks.length): Promise<void> {
-    let received = -1;
-    while (received < count) ({ received } = await this.next('ack'));
+  /** Waits until the relay has taken so many chunks, and returns what it said then. */
+  async untilReceived(count: number = this.maker.chunks.length): Promise<FromRelay<'ack'>> {
+    for (;;) {
+      const ack = await this.next('ack');
+      if (ack.received >= count) return ack;
+    }
   }
 
   /** Uploads what is missing, stops and waits until the relay has it all. */

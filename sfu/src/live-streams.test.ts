@@ -1,4 +1,5 @@
 import { createId } from '@proofcast/shared';
+import { killProcess } from '@proofcast/shared/testing/processes';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { RTP_CAPABILITIES, videoParameters } from '../testing/rtp-parameters.ts';
@@ -144,7 +145,7 @@ it.each(['SHUTTING_DOWN', 'WORKER_DIED'] as const)(
   async (code) => {
     const joining = streams.publish(key, recorder());
     if (code === 'SHUTTING_DOWN') streams.close();
-    else process.kill(workers.pids[0] ?? 0, 'SIGKILL');
+    else killProcess(workers.pids[0]);
     await expect(joining).rejects.toMatchObject({ code });
   },
 );

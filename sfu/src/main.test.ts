@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { createId } from '@proofcast/shared';
+import { isProcessAlive } from '@proofcast/shared/testing/processes';
 import { afterEach, expect, it } from 'vitest';
 import { viewOf } from '../testing/rtp-parameters.ts';
 import { SignalingClient } from '../testing/signaling-client.ts';
@@ -68,7 +69,7 @@ it.each(['SIGTERM', 'SIGINT'] as const)(
       expect((await client.closed).code).toBe(4503);
     }
     expect(await exited).toEqual([0, null]);
-    expect(() => process.kill(workerPid, 0)).toThrow('ESRCH');
+    expect(isProcessAlive(workerPid)).toBe(false);
   },
 );
 
@@ -97,14 +98,5 @@ it('dies with its worker when it is killed', async () => {
   const exited = once(child, 'exit');
   child.kill('SIGKILL');
   await exited;
-  await expect.poll(() => isAlive(workerPid), { timeout: 10_000 }).toBe(false);
+  await expect.poll(() => isProcessAlive(workerPid), { timeout: 10_000 }).toBe(false);
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -1,4 +1,5 @@
 import { createId, SFU_PATH, type Id } from '@proofcast/shared';
+import { killProcess } from '@proofcast/shared/testing/processes';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchBrowser, type RemotePage, type TestBrowser } from '../testing/browser.ts';
 import type { PublishOptions } from '../testing/page/api.ts';
@@ -176,7 +177,7 @@ describe('another picture', () => {
     await viewer.view(viewing);
     await viewer.pictures(streamId, 'green', 10);
 
-    process.kill(running.sfu.workerPids[0] ?? 0, 'SIGKILL');
+    killProcess(running.sfu.workerPids[0]);
     expect(await viewer.next('streamClosed')).toEqual({ streamId, code: 'WORKER_DIED' });
     expect(await publisher.next('streamClosed')).toEqual({ streamId, code: 'WORKER_DIED' });
     await publisher.publish({ ...options, colour: 'blue' });

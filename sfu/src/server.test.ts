@@ -1,4 +1,5 @@
 import { createId, SFU_PATH } from '@proofcast/shared';
+import { isProcessAlive, killProcess } from '@proofcast/shared/testing/processes';
 import { afterEach, describe, expect, it } from 'vitest';
 import { viewOf } from '../testing/rtp-parameters.ts';
 import { runSfu, testConfig, type RunningSfu } from '../testing/running-sfu.ts';
@@ -63,7 +64,7 @@ describe('health', () => {
     const { sfu } = await run();
     await expect.poll(() => get(`${sfu.url}/readyz`)).toMatchObject({ status: 200 });
     const [pid = 0] = sfu.workerPids;
-    process.kill(pid, 'SIGKILL');
+    killProcess(pid);
     await expect.poll(() => sfu.workerPids.includes(pid), { interval: 1 }).toBe(false);
     await expect.poll(() => get(`${sfu.url}/readyz`), { timeout: 10_000 }).toMatchObject({ status: 200 });
     expect(sfu.workerPids).toHaveLength(1);
@@ -101,7 +102,7 @@ describe('[S11] shutdown', () => {
         reason: expect.stringMatching(/^SHUTTING_DOWN: /),
       });
     }
-    for (const pid of workerPids) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    for (const pid of workerPids) expect(isProcessAlive(pid)).toBe(false);
     await expect(fetch(`${sfu.url}/healthz`)).rejects.toThrow();
     await sfu.close();
   });
@@ -129,7 +130,7 @@ describe('[S11] shutdown', () => {
     );
     await sfu.close();
     expect(['granted', 'refused']).toContain(await publishing);
-    expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    expect(isProcessAlive(pid)).toBe(false);
   });
 });
 

@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { createId } from '@proofcast/shared';
+import { isProcessAlive, killProcess, signalProcess } from '@proofcast/shared/testing/processes';
 import type { RtpParameters } from 'mediasoup/types';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -40,15 +41,6 @@ async function run(overrides: Parameters<typeof runSfu>[0] = {}): Promise<Runnin
   const running = await runSfu(overrides);
   cleanups.push(() => running.stop());
   return running;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Listens on `port`, or on any free one, until the test ends or `release` is called. */
@@ -157,18 +149,18 @@ describe('the pool', () => {
   it('ends its processes when it is closed, twice as well as once, and places nothing any more', async () => {
     const workers = await openWorkers({ count: 2 });
     const { pids } = workers;
-    expect(pids.every(isAlive)).toBe(true);
+    expect(pids.every(isProcessAlive)).toBe(true);
     await Promise.all([workers.close(), workers.close()]);
-    expect(pids.some(isAlive)).toBe(false);
+    expect(pids.some(isProcessAlive)).toBe(false);
     await expect(place(workers)).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
   });
 
   it('kills a process that does not end by itself', async () => {
     const workers = await openWorkers({ limits: { workerCloseTimeoutMs: 50 } });
     const [pid = 0] = workers.pids;
-    process.kill(pid, 'SIGSTOP');
+    signalProcess(pid, 'SIGSTOP');
     await workers.close();
-    expect(isAlive(pid)).toBe(false);
+    expect(isProcessAlive(pid)).toBe(false);
   });
 });
 
@@ -177,7 +169,7 @@ describe('[S8] a worker that dies', () => {
     const workers = await openWorkers();
     const [old = 0] = workers.pids;
     const { died } = watchDeath(await place(workers));
-    process.kill(old, 'SIGKILL');
+    killProcess(old);
     await died;
     expect(workers.unreadyReasons()).toEqual([
       expect.stringContaining('media worker 0 is being replaced: it died'),
@@ -195,7 +187,7 @@ describe('[S8] a worker that dies', () => {
       const worker = await place(workers);
       seen.add(worker.pid);
       const { died } = watchDeath(worker);
-      process.kill(worker.pid, 'SIGKILL');
+      killProcess(worker.pid);
       await died;
     }
     await place(workers);
@@ -207,7 +199,7 @@ describe('[S8] a worker that dies', () => {
     await release();
     const workers = await openWorkers({ firstPort: port });
     const { died } = watchDeath(await place(workers));
-    process.kill(workers.pids[0] ?? 0, 'SIGKILL');
+    killProcess(workers.pids[0]);
     await died;
     expect(await portsOf(await place(workers))).toEqual([port, port]);
   });
@@ -218,7 +210,7 @@ describe('[S8] a worker that dies', () => {
     const workers = await openWorkers({ firstPort: port, limits: { workerWaitMs: 300 } });
     const worker = await place(workers);
     const { died } = watchDeath(worker);
-    process.kill(worker.pid, 'SIGKILL');
+    killProcess(worker.pid);
     await died;
     const squatter = await takePort(port);
     await expect(place(workers)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
@@ -241,7 +233,7 @@ describe('[S8] a worker that dies', () => {
     await publish();
     for (const viewer of viewers) await viewer.request('view', viewOf(streamId));
 
-    process.kill(running.sfu.workerPids[0] ?? 0, 'SIGKILL');
+    killProcess(running.sfu.workerPids[0]);
     for (const client of [publisher, ...viewers]) {
       expect(await client.next('streamClosed')).toEqual({ streamId, code: 'WORKER_DIED' });
     }
@@ -265,7 +257,7 @@ describe('[S8] a worker that dies', () => {
         return { publisher, streamId, transportId: transport.id };
       }),
     );
-    process.kill(running.sfu.workerPids[0] ?? 0, 'SIGKILL');
+    killProcess(running.sfu.workerPids[0]);
     const ended = await Promise.race(
       publishers.map(async (one) => ({ ...one, notification: await one.publisher.next('streamClosed') })),
     );
@@ -281,11 +273,11 @@ describe('[S8] a worker that dies', () => {
     const publisher = await running.connect(await running.issuer.publisher(streamId));
     const { transport } = await publisher.request('publish', { streamId });
     const [pid = 0] = running.sfu.workerPids;
-    process.kill(pid, 'SIGSTOP');
+    signalProcess(pid, 'SIGSTOP');
     const waiting = publisher.refusal('restartIce', { transportId: transport.id });
     const viewer = await running.connect(await running.issuer.viewer());
     const joining = viewer.refusal('view', viewOf(streamId));
-    process.kill(pid, 'SIGKILL');
+    killProcess(pid);
     expect((await waiting).code).toBe('WORKER_DIED');
     expect((await joining).code).toBe('WORKER_DIED');
   });
@@ -295,7 +287,7 @@ describe('[S8] a worker that dies', () => {
     const streamId = createId('stream');
     const publisher = await running.connect(await running.issuer.publisher(streamId));
     await publisher.request('publish', { streamId });
-    process.kill(running.sfu.workerPids[0] ?? 0, 'SIGSTOP');
+    signalProcess(running.sfu.workerPids[0], 'SIGSTOP');
     expect(await publisher.next('streamClosed')).toEqual({ streamId, code: 'WORKER_DIED' });
     await publisher.request('publish', { streamId });
   });

@@ -59,6 +59,12 @@ export const ERRORS = {
   RECORDING_NOT_READY: define(409, 4409, true, 'The recording cannot be served in its present state.'),
   SNAPSHOT_GONE: define(410, 4410, false, 'The recording went on; what was made of fewer chunks is gone.'),
   RECORDING_SEALED: define(409, 4409, false, 'The recording is sealed and takes no more chunks.'),
+  RECORDING_FULL: define(
+    409,
+    4409,
+    false,
+    'The recording has as many chunks, epochs or events as one may have; begin another one.',
+  ),
   RECORDING_EMPTY: define(409, 4409, false, 'No picture arrived before the recording ended.'),
   RECORDING_DELETED: define(
     410,

@@ -3,6 +3,7 @@
  * publisher's wall clock. Numbered rules: docs/journal.md, section G.
  */
 import { Type, type Static } from 'typebox';
+import { causesOf, isNoticedLate, isWanted, type EpochCauses, type GapCause } from './gap-causes.ts';
 import type { EpochStart, RecordingEvent } from './relay-protocol.ts';
 
 /** Why there is no picture. `unknown` is a defect to be found. */
@@ -17,10 +18,14 @@ export const GapReason = Type.Union([
   /** What is captured was changed, or went away. */
   Type.Literal('source-changed'),
   Type.Literal('recorder-restarted'),
+  /** The device was asleep. */
+  Type.Literal('suspended'),
   Type.Literal('spool-full'),
   Type.Literal('publisher-crashed'),
   /** The publisher did not come back, and what it may have kept has not arrived. */
   Type.Literal('publisher-offline'),
+  /** Nothing came for a long time, and nobody said why: the device may have slept. */
+  Type.Literal('no-data'),
   Type.Literal('unknown'),
 ]);
 export type GapReason = Static<typeof GapReason>;
@@ -56,68 +61,62 @@ export interface GapInput {
 /** Less is no gap: clocks and timestamps are not finer. */
 const MIN_GAP_MS = 1;
 
-type EpochEndReason = Extract<RecordingEvent, { type: 'epoch-ended' }>['data']['reason'];
-type PauseReason = Extract<RecordingEvent, { type: 'paused' }>['data']['reason'];
+/**
+ * The longest time without a picture that needs no word. A recorder gets a picture a second of a screen on which
+ * nothing happens, and the desktop app says after this time that capture has stalled.
+ */
+export const MAX_SILENCE_MS = 7_000;
 
-const REASON_OF_EPOCH_END: Readonly<Record<EpochEndReason, GapReason>> = {
-  // Who stops ends the recording: nothing explains that another epoch follows.
-  stopped: 'unknown',
-  'source-ended': 'source-changed',
-  'source-changed': 'source-changed',
-  'recorder-failed': 'recorder-restarted',
-  'recorder-restarted': 'recorder-restarted',
-  'spool-full': 'spool-full',
-  'page-crashed': 'publisher-crashed',
-  'app-crashed': 'publisher-crashed',
-};
-
-const REASON_OF_PAUSE: Readonly<Record<PauseReason, GapReason>> = {
-  person: 'paused',
-  policy: 'policy',
-  'screen-locked': 'screen-locked',
-};
-
-/** From `atMs` on there is no picture; `untilMs` is null when there was none until the end of the epoch. */
-interface Cause {
-  readonly atMs: number;
-  readonly untilMs: number | null;
-  readonly reason: GapReason;
-}
+/** Those behind them are told as one, so that no publisher can make a list that nobody can take. */
+export const MAX_GAPS = 10_000;
 
 interface Interval {
   readonly fromMs: number;
   readonly toMs: number;
 }
 
-interface EpochFacts {
+interface EpochFacts extends EpochCauses {
   readonly startMs: number;
   readonly runs: readonly PictureRun[];
-  readonly causes: readonly Cause[];
 }
 
 /**
  * Gaps in ascending order, none shorter than a millisecond. Between two epochs there is always one. Within an epoch there
- * is one where the publisher said that capture was interrupted: the longest time without a picture around that.
+ * is one where the publisher said that capture was interrupted, and one where no picture came for too long. At most
+ * `MAX_GAPS`.
  */
 export function computeGaps(input: GapInput): Gap[] {
-  const epochs = gatherFacts(input);
   const gaps: Gap[] = [];
-  let fromMs = epochs[0]?.startMs ?? 0;
-  let causes: Cause[] = [];
-  for (const [index, epoch] of epochs.entries()) {
-    const [first, last] = [epoch.runs.at(0), epoch.runs.at(-1)];
-    if (first !== undefined && last !== undefined) {
-      if (index > 0) gaps.push(...explain({ fromMs, toMs: first.firstMs }, causes));
-      gaps.push(...gapsWithin(epoch));
-      fromMs = last.lastMs;
+  for (const gap of allGaps(input)) {
+    const last = gaps.at(-1);
+    if (gaps.length < MAX_GAPS || last === undefined) gaps.push(gap);
+    else gaps[MAX_GAPS - 1] = { fromMs: last.fromMs, toMs: Math.max(last.toMs, gap.toMs), reason: 'unknown' };
+  }
+  return gaps;
+}
+
+function* allGaps(input: GapInput): Generator<Gap> {
+  const epochs = gatherFacts(input);
+  const [firstEpoch] = epochs;
+  if (firstEpoch === undefined) return;
+  let fromMs = firstEpoch.startMs;
+  let causes: GapCause[] = [];
+  for (const epoch of epochs) {
+    const [first] = epoch.runs;
+    if (first !== undefined) {
+      yield* explain({ fromMs, toMs: first.firstMs }, causes);
+      yield* gapsWithin(epoch);
+      fromMs = epoch.runs.reduce((lastMs, run) => Math.max(lastMs, run.lastMs), first.lastMs);
       causes = [];
     }
-    causes.push(...epoch.causes.filter(({ untilMs }) => untilMs === null));
+    causes.push(...epoch.after);
   }
   const { end } = input;
-  if (end === null) return gaps;
-  if (end.isPublisherLost) causes.push({ atMs: end.atMs, untilMs: null, reason: 'publisher-offline' });
-  return [...gaps, ...explain({ fromMs, toMs: end.atMs }, causes)];
+  if (end === null) return;
+  if (end.isPublisherLost) {
+    causes.push({ atMs: end.atMs, untilMs: Number.POSITIVE_INFINITY, reason: 'publisher-offline' });
+  }
+  yield* explain({ fromMs, toMs: end.atMs }, causes);
 }
 
 function gatherFacts({ epochs, pictures, events }: GapInput): EpochFacts[] {
@@ -132,83 +131,126 @@ function gatherFacts({ epochs, pictures, events }: GapInput): EpochFacts[] {
       runs.at(-1)?.lastMs ?? 0,
       (ownEvents.at(-1)?.captureTimeUs ?? 0) / 1000,
     );
-    const isLast = index === epochs.length - 1;
-    return { startMs, runs, causes: causesOf(ownEvents, { heardMs, isLast }) };
+    const next = epochs[index + 1];
+    const nextStartMs = next === undefined ? null : next.start.startedAtUs / 1000;
+    return { startMs, runs, ...causesOf(ownEvents, { heardMs, nextStartMs }) };
   });
 }
 
-/** What the events of one epoch say about when it delivered no picture, and why it ended. A new epoch ends every pause. */
-function causesOf(
-  events: GapInput['events'],
-  { heardMs, isLast }: { heardMs: number; isLast: boolean },
-): Cause[] {
-  const causes: Cause[] = [];
-  let open: Omit<Cause, 'untilMs'> | null = null;
-  let isPaused = false;
-  let isStalled = false;
-  let end: Cause | null = isLast ? null : { atMs: heardMs, untilMs: null, reason: 'publisher-crashed' };
-  for (const { event, captureTimeUs } of events) {
-    const atMs = captureTimeUs / 1000;
-    if (event.type === 'paused') {
-      isPaused = true;
-      open ??= { atMs, reason: REASON_OF_PAUSE[event.data.reason] };
-    } else if (event.type === 'capture-stalled') {
-      isStalled = true;
-      open ??= { atMs, reason: 'capture-stalled' };
-    } else if (event.type === 'resumed') isPaused = false;
-    else if (event.type === 'capture-resumed') isStalled = false;
-    else if (event.type === 'epoch-ended') {
-      const { reason } = event.data;
-      // That the recording ends with it is no gap.
-      const isExpected = isLast && reason === 'stopped';
-      end = isExpected ? null : { atMs, untilMs: null, reason: REASON_OF_EPOCH_END[reason] };
+/**
+ * A cause explains the longest hole in which it falls, because pictures may still come after it was told; and any other
+ * one only as far as that is too long to need no word. Causes and holes are both in the order of time.
+ */
+function* gapsWithin({ runs, within, after }: EpochFacts): Generator<Gap> {
+  const holes = holesBetween(runs);
+  const causesOfHole = new Map<Interval, GapCause[]>();
+  const note = (hole: Interval, cause: GapCause): void => {
+    const known = causesOfHole.get(hole);
+    if (known === undefined) causesOfHole.set(hole, [cause]);
+    else known.push(cause);
+  };
+  let first = 0;
+  for (const cause of within) {
+    while ((holes[first]?.toMs ?? Number.POSITIVE_INFINITY) <= cause.atMs) first += 1;
+    const touched: Interval[] = [];
+    for (let at = first; at < holes.length; at += 1) {
+      const hole = holes[at];
+      if (hole === undefined || hole.fromMs >= cause.untilMs) break;
+      touched.push(hole);
     }
-    if (open !== null && !isPaused && !isStalled) {
-      causes.push({ ...open, untilMs: atMs });
-      open = null;
+    const longest = touched.reduce<Interval | null>(
+      (known, hole) => (lengthOf(hole) > lengthOf(known) ? hole : known),
+      null,
+    );
+    for (const hole of touched) {
+      if (hole === longest || overlap(hole, cause) > MAX_SILENCE_MS) note(hole, cause);
     }
   }
-  if (open !== null) causes.push({ ...open, untilMs: null });
-  // Who paused wants no picture, whatever happens to the recorder meanwhile.
-  if (end !== null && !isPaused) causes.push(end);
-  return causes;
-}
-
-/** Interruptions and pictures are both in the order of time, so that one pass over the pictures is enough. */
-function gapsWithin({ runs, causes }: EpochFacts): Gap[] {
-  const gaps: Gap[] = [];
-  let next = 1;
-  let explainedMs = Number.NEGATIVE_INFINITY;
-  for (const { atMs, untilMs, reason } of causes) {
-    if (untilMs === null || atMs < explainedMs) continue;
-    let longest: Interval | null = null;
-    for (; next < runs.length; next += 1) {
-      const hole = { fromMs: runs[next - 1]?.lastMs ?? 0, toMs: runs[next]?.firstMs ?? 0 };
-      if (hole.fromMs >= untilMs) break;
-      if (hole.toMs > atMs && lengthOf(hole) > lengthOf(longest)) longest = hole;
-    }
-    if (longest === null) continue;
-    gaps.push(...explain(longest, [{ atMs, untilMs, reason }]));
-    explainedMs = longest.toMs;
+  for (const hole of holes) {
+    if (lengthOf(hole) <= MAX_SILENCE_MS) continue;
+    for (const cause of after) if (cause.atMs < hole.toMs && overlap(hole, cause) > 0) note(hole, cause);
   }
-  return gaps;
+  for (const hole of holes) {
+    const causes = causesOfHole.get(hole);
+    if (causes !== undefined) yield* explain(hole, causes);
+    else if (lengthOf(hole) > MAX_SILENCE_MS) yield* explain(hole, []);
+  }
 }
 
-/** Divides what has no picture among the causes, each from when it came; the first one explains also what is before. */
-function explain({ fromMs, toMs }: Interval, causes: readonly Cause[]): Gap[] {
+/** A clock that was set back makes none. */
+function holesBetween(runs: readonly PictureRun[]): Interval[] {
+  const holes: Interval[] = [];
+  let fromMs = Number.POSITIVE_INFINITY;
+  for (const { firstMs, lastMs } of runs) {
+    if (firstMs > fromMs) holes.push({ fromMs, toMs: firstMs });
+    fromMs = Number.isFinite(fromMs) ? Math.max(fromMs, lastMs) : lastMs;
+  }
+  return holes;
+}
+
+interface Piece {
+  fromMs: number;
+  toMs: number;
+  readonly reason: GapReason;
+}
+
+/**
+ * Divides what has no picture among the causes, each from when it came to when it was over. What lies between two of
+ * them belongs to the earlier one if it is short, and else to nobody, unless the later one was noticed late.
+ */
+function explain({ fromMs, toMs }: Interval, causes: readonly GapCause[]): Gap[] {
+  const pieces: Piece[] = [];
+  const clamp = (timeMs: number): number => Math.min(Math.max(timeMs, pieces.at(-1)?.toMs ?? fromMs), toMs);
   const ordered = causes.toSorted((a, b) => a.atMs - b.atMs);
-  const gaps: Gap[] = [];
-  let beginMs = fromMs;
-  ordered.forEach(({ reason }, index) => {
-    const next = ordered[index + 1];
-    if (next?.reason === reason) return;
-    const endMs = next === undefined ? toMs : Math.min(Math.max(next.atMs, beginMs), toMs);
-    if (endMs - beginMs >= MIN_GAP_MS) {
-      gaps.push({ fromMs: Math.round(beginMs), toMs: Math.round(endMs), reason });
+  for (const [index, { atMs, untilMs, reason }] of ordered.entries()) {
+    let beginMs = clamp(atMs);
+    if (coverUpTo(pieces, { fromMs, toMs: beginMs }) === 'left') {
+      if (isNoticedLate(reason) || (pieces.length === 0 && beginMs - fromMs <= MAX_SILENCE_MS))
+        beginMs = clamp(fromMs);
+      else pieces.push({ fromMs: clamp(fromMs), toMs: beginMs, reason: 'no-data' });
     }
-    beginMs = endMs;
-  });
-  return gaps;
+    const endMs = Math.min(untilMs, ordered[index + 1]?.atMs ?? untilMs);
+    addPiece(pieces, { fromMs: beginMs, toMs: Math.max(beginMs, clamp(endMs)), reason });
+  }
+  const isLong = toMs - fromMs > MAX_SILENCE_MS;
+  if (coverUpTo(pieces, { fromMs, toMs }) === 'left' && (pieces.length > 0 || isLong)) {
+    pieces.push({ fromMs: clamp(fromMs), toMs, reason: 'no-data' });
+  }
+  return pieces
+    .filter((piece) => piece.toMs - piece.fromMs >= MIN_GAP_MS)
+    .map((piece) => ({
+      fromMs: Math.max(0, Math.round(piece.fromMs)),
+      toMs: Math.max(0, Math.round(piece.toMs)),
+      reason: piece.reason,
+    }));
+}
+
+/** Lets the last piece reach to the end of `interval` when what it leaves is short. `left`: there is more. */
+function coverUpTo(pieces: readonly Piece[], { fromMs, toMs }: Interval): 'covered' | 'left' {
+  const last = pieces.at(-1);
+  const leftMs = toMs - (last?.toMs ?? fromMs);
+  if (leftMs <= 0) return 'covered';
+  if (last === undefined || leftMs > MAX_SILENCE_MS) return 'left';
+  last.toMs = toMs;
+  return 'covered';
+}
+
+/** What was not wanted stands for itself; of what happens again, one piece is enough. */
+function addPiece(pieces: Piece[], piece: Piece): void {
+  const last = pieces.at(-1);
+  // Capture does not flow again in the same moment in which a pause ends, or a device wakes up.
+  const isAftermath =
+    last !== undefined &&
+    (isWanted(last.reason) || last.reason === 'suspended') &&
+    piece.reason === 'capture-stalled' &&
+    lengthOf(piece) <= MAX_SILENCE_MS;
+  const isSame = last?.reason === piece.reason && !isWanted(piece.reason);
+  if (last !== undefined && last.toMs === piece.fromMs && (isAftermath || isSame)) last.toMs = piece.toMs;
+  else pieces.push(piece);
+}
+
+function overlap(hole: Interval, { atMs, untilMs }: GapCause): number {
+  return Math.min(hole.toMs, untilMs) - Math.max(hole.fromMs, atMs);
 }
 
 function lengthOf(interval: Interval | null): number {

@@ -62,6 +62,10 @@ export const INGEST_FROM_RELAY = {
     maxPayloadBytes: Count,
     /** Upper limit of bytes that may be sent and not yet acknowledged as received. */
     windowBytes: Count,
+    /** What one recording may have; a publisher begins another one before. */
+    maxChunks: Count,
+    maxEpochs: Count,
+    maxEvents: Count,
     /** How many viewers watch the stream through the relay now. */
     viewerCount: Count,
     /** The relay's clock at the moment of sending. */
@@ -106,6 +110,8 @@ export const RECORDING_EVENTS = {
       Type.Literal('source-changed'),
       Type.Literal('recorder-failed'),
       Type.Literal('recorder-restarted'),
+      /** The device went to sleep. */
+      Type.Literal('suspended'),
       Type.Literal('spool-full'),
       Type.Literal('page-crashed'),
       Type.Literal('app-crashed'),
@@ -118,6 +124,9 @@ export const RECORDING_EVENTS = {
     reason: Type.Union([Type.Literal('person'), Type.Literal('policy'), Type.Literal('screen-locked')]),
   }),
   resumed: Type.Object({}),
+  /** Whoever looks at the device sees its lock screen; whether that can be captured depends on the system. */
+  'screen-locked': Type.Object({}),
+  'screen-unlocked': Type.Object({}),
 } as const;
 export type RecordingEvent = MessageOf<typeof RECORDING_EVENTS>;
 export type EpochStart = Static<(typeof RECORDING_EVENTS)['epoch-started']>;
@@ -130,7 +139,7 @@ export const StreamState = Type.Union([
   Type.Object({ kind: Type.Literal('live'), sinceMs: TimeMs }),
   /** The publisher's socket is gone and its grace time has not passed. */
   Type.Object({ kind: Type.Literal('reconnecting'), sinceMs: TimeMs }),
-  /** The publisher is there, its capture delivers nothing. */
+  /** The publisher is there, and its capture delivers nothing, or nothing is captured: rule V14. */
   Type.Object({ kind: Type.Literal('capture-stalled'), sinceMs: TimeMs }),
   Type.Object({ kind: Type.Literal('offline'), sinceMs: Type.Union([TimeMs, Type.Null()]) }),
 ]);

@@ -84,6 +84,11 @@ function block(track: number, relativeTimestamp: number, flags = 0): Uint8Array 
   return webm.element(BLOCK, webm.blockData(track, relativeTimestamp, flags));
 }
 
+/** A BlockMore. */
+function more(...children: Uint8Array[]): Uint8Array {
+  return webm.element(0xa6, ...children);
+}
+
 describe('init segment', () => {
   test('the init segment ends where the first Cluster begins and tells the tracks', () => {
     const init = webm.initSegment();
@@ -436,7 +441,7 @@ describe('blocks', () => {
   test('a BlockGroup with additions is one block from its own first byte to its last', () => {
     const whole = group(
       block(1, 40),
-      webm.element(BLOCK_ADDITIONS, new Uint8Array(50)),
+      webm.element(BLOCK_ADDITIONS, more(webm.unsigned(0xee, 1), webm.element(0xa5, new Uint8Array(50)))),
       webm.unsigned(BLOCK_DURATION, 20),
       webm.element(DISCARD_PADDING, [1]),
     );
@@ -494,8 +499,25 @@ describe('blocks', () => {
     ]);
   });
 
-  test('a block without payload is a block', () => {
-    expect(blocksOf(liveCluster(webm.simpleBlock(1, 0, KEY, [])))).toHaveLength(1);
+  test('a block without a frame is refused as unsupported', () => {
+    expectUnsupported(liveCluster(webm.simpleBlock(1, 0, KEY, [])), /holds no frame/);
+    expectUnsupported(liveCluster(group(webm.element(0xa1, webm.blockData(1, 0, 0, [])))), /holds no frame/);
+  });
+
+  test.each([
+    ['bytes that are no element', [0xa6, 0x85, 0xa5, 0x81, 1, 2, 3], /at byte/],
+    ['bytes that are no element at all', [0, 0], /No element begins/],
+    ['another element than BlockMore', webm.unsigned(0xee, 1), /has no place/],
+    ['a child that ends after it', [0xa6, 0x90, 0xa5, 0x81, 1], /after its parent/],
+    ['a number that is too long', more(webm.element(0xee, new Uint8Array(9))), /cannot be 9 bytes long/],
+  ])('additions that hold %s are refused as invalid', (_what, bytes, message) => {
+    expectInvalid(liveCluster(group(block(1, 0), webm.element(BLOCK_ADDITIONS, bytes))), message);
+  });
+
+  test('a group whose numbers are too long is refused as invalid', () => {
+    for (const id of [REFERENCE_BLOCK, DISCARD_PADDING]) {
+      expectInvalid(liveCluster(group(block(1, 0), webm.element(id, new Uint8Array(9)))), /9 bytes long/);
+    }
   });
 
   test('a block is reported with its last byte', () => {
@@ -582,7 +604,7 @@ describe('clusters to begin with', () => {
   });
 
   test('a key BlockGroup is told when it is complete, just before it is reported', () => {
-    const bytes = liveCluster(group(block(1, 0), webm.element(BLOCK_ADDITIONS, [1, 2])));
+    const bytes = liveCluster(group(block(1, 0), webm.element(BLOCK_ADDITIONS, more())));
     const { items, reportedAt } = scan(bytes);
     expect(items.map((item) => item.type)).toEqual(['init', 'cluster', 'keyCluster', 'block', 'clusterEnd']);
     expect(reportedAt.slice(2)).toEqual([bytes.length, bytes.length]);

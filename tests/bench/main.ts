@@ -44,7 +44,12 @@ function keepTemporaryFilesTogether(): void {
   const folder = mkdtempSync(join(tmpdir(), 'proofcast-bench-'));
   process.env['TMPDIR'] = folder;
   process.on('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      console.error(`Broken off by ${signal}.`);
+      process.exit(1);
+    });
+  }
 }
 
 function round(value: number): number {

@@ -5,37 +5,38 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import {
-  openManifest,
-  rebuild,
-  type ByteSource,
-  type Chunk,
-  type Id,
-  type RebuiltChunk,
-} from '@proofcast/shared';
+import { encodeHex, INGEST_FROM_RELAY, parseMessage, type Id } from '@proofcast/shared';
 import { loadWebmClip } from '@proofcast/shared/testing/webm-clip';
-import { freshSeed, seededRandom } from '@proofcast/shared/testing/random';
+import { freshSeed, seededRandom, type Random } from '@proofcast/shared/testing/random';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { nodeSha256 } from '../../relay/src/node-sha256.ts';
+import { checkJournals } from '../../relay/src/journal/journal-check.ts';
 import { ChunkMaker } from '../../relay/testing/chunk-maker.ts';
-import { TestClient } from '../../relay/testing/test-client.ts';
+import type { TestClient } from '../../relay/testing/test-client.ts';
 import { TestDevice } from '../../relay/testing/test-device.ts';
 import { TestPublisher } from '../../relay/testing/test-publisher.ts';
+import { startLoneRelay, type LoneRelay } from '../harness/lone-relay.ts';
+import { readOriginalChunks } from '../harness/rebuilt-recording.ts';
 import { waitForSealed } from '../harness/sealed-recording.ts';
 import { run } from '../harness/stamp-readers.ts';
-import { startServices, type Services } from '../harness/services.ts';
 
-let services: Services;
+/** How many kills each phase gets; ten in all. */
+const WANTED = { start: 2, steady: 4, stop: 2, seal: 2 } as const;
+type Phase = keyof typeof WANTED;
+/** A seal may be over before its kill comes; then another recording is made for it, but not for ever. */
+const MAX_RECORDINGS = 6;
+/** Within this time of the beginning of a phase its kill comes, at the latest when the phase is over. */
+const WITHIN_MS = { start: 40, steady: 60, stop: 60, seal: 200 } as const;
+/** So many chunks at most are sent in the phase `start`. */
+const FIRST_CHUNKS = 8;
+const TIMEOUT_MS = 180_000;
+
+const clip = loadWebmClip('vp8');
+
+let relay: LoneRelay;
 beforeEach(async () => {
-  services = await startServices();
+  relay = await startLoneRelay();
 });
-afterEach(() => services.close());
-
-async function signInAdmin(): Promise<TestClient> {
-  const client = new TestClient(services.relay.url);
-  await client.call('signIn', { body: services.admin });
-  return client;
-}
+afterEach(() => relay.close());
 
 /** Size and content hash of every video packet of a webm file, in order. */
 async function packetsOf(path: string): Promise<string[][]> {
@@ -45,140 +46,189 @@ async function packetsOf(path: string): Promise<string[][]> {
   return lines.map((line) => line.split(/, */).slice(4));
 }
 
-/** The chunks that the API gives back of the recording: rebuilt from what it serves as media and as manifest. */
-async function rebuiltChunks(client: TestClient, recordingId: Id): Promise<RebuiltChunk[]> {
-  const params = { recordingId };
-  const bytesOf = async (response: Response): Promise<ByteSource> => {
-    expect(response.status).toBe(200);
-    const bytes = Buffer.from(await response.arrayBuffer());
-    return {
-      sizeBytes: bytes.length,
-      read: async (offset, length) => bytes.subarray(offset, offset + length),
-    };
-  };
-  const manifest = await openManifest(
-    await bytesOf(await client.fetch('recordingManifest', { params })),
-    nodeSha256,
-  );
-  const parts: ByteSource[] = [];
-  for (const part of manifest.head.parts.keys()) {
-    const query = { part: String(part) };
-    parts.push(await bytesOf(await client.fetch('recordingMedia', { params, query })));
+/** Two epochs of a real clip, ten seconds apart, cut anywhere. */
+function makeChunks(device: TestDevice, { streamId, random }: { streamId: Id; random: Random }): ChunkMaker {
+  const maker = new ChunkMaker({ streamId, deviceId: device.deviceId }, Date.now() * 1000);
+  for (const epoch of [0, 1]) {
+    maker.epoch({ startedAtUs: maker.start.startedAtUs + epoch * 10_000_000 });
+    for (let start = 0; start < clip.bytes.length;) {
+      const end = start + random.integer(200, 5000);
+      maker.media(clip.bytes.subarray(start, end));
+      start = end;
+    }
+    if (epoch === 0) maker.event({ type: 'epoch-ended', data: { reason: 'source-changed' } });
   }
-  const rebuilding = rebuild({ manifest, parts, sha256: nodeSha256 });
-  const chunks: RebuiltChunk[] = [];
-  let next = await rebuilding.next();
-  for (; next.done !== true; next = await rebuilding.next()) chunks.push(next.value);
-  expect(next.value).toMatchObject({ kind: 'intact' });
-  return chunks;
+  return maker;
 }
 
-const summaryOf = ({ kind, sequence, epoch, captureTimeUs, payload }: Chunk) => [
-  kind,
-  sequence,
-  epoch,
-  captureTimeUs,
-  Buffer.from(nodeSha256.hash(payload)).toString('hex'),
-];
+/** One recording, whose relay is killed in its phases. Each kill is followed by another start. */
+class KilledRecording {
+  readonly maker: ChunkMaker;
+  /** In which phases a kill has come, by what was on the disk when the process was gone. */
+  readonly hits: Phase[] = [];
+  readonly #device: TestDevice;
+  readonly #random: Random;
+  /** The largest count that was ever acknowledged as durable. */
+  #durable = 0;
 
-// Six kills each.
-describe.each([7, freshSeed()])('a relay that is killed, seed %d', (seed) => {
-  it('[J13] [J21] [I10] has every chunk that it called durable once and in order, whenever it was killed', async () => {
-    const random = seededRandom(seed);
-    const { bytes } = loadWebmClip('vp8');
-    const device = await TestDevice.enrol(await signInAdmin());
-    const client = () => new TestClient(services.relay.url);
-    const { streamId } = await device.publishTokens(client());
-    const connect = async (maker: ChunkMaker): Promise<TestPublisher> => {
-      const { ingest } = await device.publishTokens(client());
-      const headers = { authorization: `Bearer ${ingest.token}` };
-      return new TestPublisher(await client().open('ingest', { headers }), maker);
+  constructor(device: TestDevice, { streamId, random }: { streamId: Id; random: Random }) {
+    this.#device = device;
+    this.#random = random;
+    this.maker = makeChunks(device, { streamId, random });
+  }
+
+  /** Somewhere between the first word and the first chunk that is durable. */
+  async killAtStart(): Promise<void> {
+    const publisher = await this.#connect();
+    const begin = async (): Promise<void> => {
+      await publisher.hello();
+      this.#send(publisher, 0, this.#random.integer(0, FIRST_CHUNKS + 1));
+      await publisher.untilDurable(1);
     };
-    const killAndRestart = async (publisher?: TestPublisher): Promise<void> => {
-      await services.relay.kill();
-      publisher?.socket.terminate();
-      await services.restartRelay();
-    };
-    /** The largest count that was acknowledged as durable on a connection, of what nobody has read yet. */
-    const durableOf = ({ unread }: TestPublisher): number =>
-      Math.max(
-        0,
-        ...unread.map((message) => ('type' in message && message.type === 'ack' ? message.data.durable : 0)),
-      );
+    const found = await this.#kill(publisher, { phase: 'start', end: begin() });
+    if (found.chunks <= FIRST_CHUNKS && !found.isStopped) this.hits.push('start');
+  }
 
-    const maker = new ChunkMaker({ streamId, deviceId: device.deviceId }, Date.now() * 1000);
-    for (const epoch of [0, 1]) {
-      maker.epoch({ startedAtUs: maker.start.startedAtUs + epoch * 10_000_000 });
-      for (let start = 0; start < bytes.length;) {
-        const end = start + random.integer(200, 8000);
-        maker.media(bytes.subarray(start, end));
-        start = end;
-      }
-      if (epoch === 0) maker.event({ type: 'epoch-ended', data: { reason: 'source-changed' } });
-    }
-    const { length: count } = maker.chunks;
-    let durable = 0;
+  /** While chunks behind the acknowledged ones are on their way, in memory or half written; `share` is the last of them. */
+  async killInCourse(share: number): Promise<void> {
+    const publisher = await this.#connect();
+    const { nextSequence } = await publisher.hello();
+    expect(nextSequence).toBeGreaterThanOrEqual(this.#durable);
+    const last = Math.floor(this.maker.chunks.length * share);
+    const until = this.#random.integer(nextSequence + 1, last);
+    this.#send(publisher, nextSequence, until);
+    await publisher.untilDurable(until);
+    const behind = this.#random.integer(until + 1, last + 1);
+    this.#send(publisher, until, behind);
+    const found = await this.#kill(publisher, { phase: 'steady', end: publisher.untilDurable(behind) });
+    if (found.chunks >= until && found.chunks <= last && !found.isStopped) this.hits.push('steady');
+  }
 
-    // Start: somewhere between the first word and the first chunks.
-    const starting = await connect(maker);
-    const welcome = starting.hello().catch(() => null);
-    if (random.integer(0, 1) === 1) {
-      await welcome;
-      starting.upload();
-    }
-    await wait(random.integer(0, 30));
-    await killAndRestart(starting);
-    durable = Math.max(durable, durableOf(starting));
+  /** Somewhere between that word and its answer. */
+  async killAtStop(): Promise<void> {
+    const { length: chunkCount } = this.maker.chunks;
+    const publisher = await this.#connect();
+    const { nextSequence } = await publisher.hello();
+    expect(nextSequence).toBeGreaterThanOrEqual(this.#durable);
+    publisher.upload(nextSequence);
+    await publisher.untilReceived(chunkCount);
+    publisher.say({ type: 'stop', data: { chunkCount } });
+    const found = await this.#kill(publisher, { phase: 'stop', end: publisher.next('stopped') });
+    if (found.isThere) this.hits.push('stop');
+  }
 
-    // Steady: while chunks behind the acknowledged one are on their way, in memory or half written.
-    for (let time = 0; time < 2; time += 1) {
-      const publisher = await connect(maker);
-      const { nextSequence } = await publisher.hello();
-      expect(nextSequence).toBeGreaterThanOrEqual(durable);
-      publisher.upload(nextSequence);
-      const until = random.integer(nextSequence, count - 1);
-      await publisher.untilDurable(until);
-      await killAndRestart(publisher);
-      durable = Math.max(durable, until, durableOf(publisher));
-    }
-
-    // Stop: somewhere between that word and its answer.
-    const stopping = await connect(maker);
-    const resumed = await stopping.hello();
-    expect(resumed.nextSequence).toBeGreaterThanOrEqual(durable);
-    stopping.upload(resumed.nextSequence);
-    await stopping.untilReceived(count);
-    stopping.say({ type: 'stop', data: { chunkCount: count } });
-    await wait(random.integer(0, 60));
-    await killAndRestart(stopping);
-    const again = await connect(maker);
-    const answer = await Promise.race([again.hello(), again.next('refused')]);
+  /** Somewhere between the end and the last step of sealing. */
+  async killWhileSealing(): Promise<void> {
+    const { length: chunkCount } = this.maker.chunks;
+    const publisher = await this.#connect();
+    const answer = await Promise.race([publisher.hello(), publisher.next('refused')]);
     if ('nextSequence' in answer) {
-      again.upload(answer.nextSequence);
-      await again.stop();
+      expect(answer.nextSequence).toBeGreaterThanOrEqual(this.#durable);
+      publisher.upload(answer.nextSequence);
+      await publisher.stop();
     } else {
-      expect(answer).toMatchObject({ code: 'RECORDING_SEALED', details: { chunkCount: count } });
+      expect(answer).toMatchObject({ code: 'RECORDING_SEALED', details: { chunkCount } });
     }
+    const found = await this.#kill(publisher, { phase: 'seal', end: new Promise<never>(() => undefined) });
+    if (found.isStopped) this.hits.push('seal');
+  }
 
-    // Seal: at any of its steps, twice.
-    for (let time = 0; time < 2; time += 1) {
-      await wait(random.integer(0, 400));
-      await killAndRestart(time === 0 ? again : undefined);
+  async #connect(): Promise<TestPublisher> {
+    const client = relay.client();
+    const { ingest } = await this.#device.publishTokens(client);
+    const socket = await client.open('ingest', { headers: { authorization: `Bearer ${ingest.token}` } });
+    socket.on('message', (data: Buffer) => {
+      const message = parseMessage(INGEST_FROM_RELAY, data.toString());
+      if (message.type === 'ack') this.#durable = Math.max(this.#durable, message.data.durable);
+    });
+    return new TestPublisher(socket, this.maker);
+  }
+
+  #send(publisher: TestPublisher, from: number, to: number): void {
+    for (let sequence = from; sequence < to; sequence += 1) publisher.sendFrame(this.maker.frame(sequence));
+  }
+
+  /**
+   * Kills the relay at a random moment, but not after the phase has come to its `end`; and starts it again. Returns what
+   * the dead one has left, which has all that it ever called durable, or is sealed.
+   */
+  async #kill(
+    publisher: TestPublisher,
+    { phase, end }: { phase: Phase; end: Promise<unknown> },
+  ): Promise<{ isThere: boolean; chunks: number; isStopped: boolean }> {
+    await Promise.race([wait(this.#random.integer(0, WITHIN_MS[phase])), end.catch(() => undefined)]);
+    await relay.kill();
+    publisher.socket.terminate();
+    await publisher.closed;
+    const { recordingId } = this.maker.start;
+    let found = { isThere: false, chunks: 0, isStopped: false };
+    for await (const report of checkJournals(join(relay.dataDir, 'journals'), recordingId)) {
+      const { chunks, endReason } = report.content;
+      expect(['whole', 'torn']).toContain(report.verdict.kind);
+      found = { isThere: true, chunks, isStopped: endReason === 'stopped' };
     }
+    // The journal goes when all else is done.
+    if (found.isThere || phase !== 'seal') expect(found.chunks).toBeGreaterThanOrEqual(this.#durable);
+    await relay.start();
+    return found;
+  }
+}
 
-    const auditor = await signInAdmin();
-    const { recordingId } = maker.start;
-    expect(await waitForSealed(auditor, recordingId)).toMatchObject({ isComplete: true, gapCount: 1 });
-    expect((await rebuiltChunks(auditor, recordingId)).map(summaryOf)).toEqual(maker.chunks.map(summaryOf));
-    const media = await auditor.fetch('recordingMedia', { params: { recordingId } });
-    const [sealed, original] = ['sealed', 'original'].map((name) => join(services.dataDir, `${name}.webm`));
-    await writeFile(sealed ?? '', Buffer.from(await media.arrayBuffer()));
-    await writeFile(original ?? '', bytes);
-    const once = await packetsOf(original ?? '');
-    expect(once.length).toBeGreaterThan(10);
-    expect(await packetsOf(sealed ?? '')).toEqual([...once, ...once]);
-    expect(await readdir(join(services.dataDir, 'journals'))).toEqual([]);
-    const names = await readdir(join(services.dataDir, 'recordings'), { recursive: true });
-    expect(names.filter((name) => name.includes('.part'))).toEqual([]);
-  }, 180_000);
+/** Asserts that the sealed recording is what was published. */
+async function judge({ maker }: KilledRecording, auditor: TestClient): Promise<void> {
+  const { recordingId } = maker.start;
+  expect(await waitForSealed(auditor, recordingId)).toMatchObject({ isComplete: true, gapCount: 1 });
+  const originals = await readOriginalChunks(auditor, recordingId);
+  expect(
+    originals.map(({ sequence, epoch, captureTimeUs, payloadSha256 }) => ({
+      sequence,
+      epoch,
+      captureTimeUs,
+      payloadSha256,
+    })),
+  ).toEqual(
+    maker.chunks.map(({ sequence, epoch, captureTimeUs, sha256 }) => ({
+      sequence,
+      epoch,
+      captureTimeUs,
+      payloadSha256: encodeHex(sha256),
+    })),
+  );
+  const media = await auditor.fetch('recordingMedia', { params: { recordingId } });
+  const sealed = join(relay.dataDir, `${recordingId}.webm`);
+  await writeFile(sealed, Buffer.from(await media.arrayBuffer()));
+  const once = await packetsOf(clip.path);
+  expect(once.length).toBeGreaterThan(10);
+  expect(await packetsOf(sealed)).toEqual([...once, ...once]);
+}
+
+describe.each([freshSeed()])('a relay that is killed, seed %d', (seed) => {
+  it(
+    '[J13] [J21] [I10] at ten moments has every chunk that it called durable once and in order: at the start, in the course, at the stop and while it seals',
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const random = seededRandom(seed);
+      const device = await TestDevice.enrol(await relay.signInAdmin());
+      const { streamId } = await device.publishTokens(relay.client());
+      const recordings: KilledRecording[] = [];
+      const lacks = (phase: Phase): boolean =>
+        recordings.flatMap(({ hits }) => hits).filter((hit) => hit === phase).length < WANTED[phase];
+      const phases = Object.keys(WANTED) as Phase[];
+      while (phases.some(lacks) && recordings.length < MAX_RECORDINGS) {
+        const recording = new KilledRecording(device, { streamId, random });
+        recordings.push(recording);
+        if (lacks('start')) await recording.killAtStart();
+        for (const share of [1 / 3, 2 / 3]) if (lacks('steady')) await recording.killInCourse(share);
+        if (lacks('stop')) await recording.killAtStop();
+        await recording.killWhileSealing();
+      }
+      expect(phases.filter(lacks)).toEqual([]);
+
+      const auditor = await relay.signInAdmin();
+      for (const recording of recordings) await judge(recording, auditor);
+      await expect.poll(() => readdir(join(relay.dataDir, 'journals'))).toEqual([]);
+      const names = await readdir(join(relay.dataDir, 'recordings'), { recursive: true });
+      expect(names.filter((name) => name.includes('.part'))).toEqual([]);
+    },
+  );
 });

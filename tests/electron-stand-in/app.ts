@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync, rmSync, writeSync, mkdirSync } from 
 import { join } from 'node:path';
 import { closeChromium, startChromium } from './chromium.ts';
 import { listenToLauncher } from './launcher-channel.ts';
+import { powerMonitor } from './power-monitor.ts';
 import { preventable } from './preventable.ts';
 import { readSettings } from './settings.ts';
 import { openWindows } from './windows.ts';
@@ -26,6 +27,7 @@ class StandInApp extends EventEmitter {
       quit: () => this.quit(),
       closeWindow: () => openWindows.values().next().value?.close(),
       endCapture: () => openWindows.values().next().value?.webContents.endCapture(),
+      power: (event) => powerMonitor.emit(event),
     });
   }
 
@@ -91,7 +93,8 @@ export const app = new StandInApp();
 
 function readHolder(path: string): number | null {
   try {
-    return Number(readFileSync(path, 'utf8'));
+    // A process that was killed while it wrote leaves nothing; zero would be this whole group of processes.
+    return Number(readFileSync(path, 'utf8')) || null;
   } catch {
     return null;
   }

@@ -10,6 +10,7 @@ export { BrowserWindow } from './browser-window.ts';
 export { desktopCapturer } from './desktop-capturer.ts';
 export { dialog } from './dialog.ts';
 export { ipcMain } from './ipc-main.ts';
+export { powerMonitor } from './power-monitor.ts';
 export { protocol } from './protocol.ts';
 export { safeStorage } from './safe-storage.ts';
 export { session } from './session.ts';

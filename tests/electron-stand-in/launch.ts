@@ -10,8 +10,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
+import { isProcessAlive, killProcess } from '@proofcast/shared/testing/processes';
 import { chromium, type Browser, type CDPSession, type Page } from 'playwright-core';
 import { toPageUrl } from './origins.ts';
+import type { PowerEvent } from './power-monitor.ts';
 import {
   SETTINGS_VARIABLE,
   type StandInCommand,
@@ -52,6 +54,8 @@ export interface DesktopApp {
   closeWindow(): void;
   /** What is captured goes away, as a window that is closed. */
   endCapture(): void;
+  /** The system says that the device sleeps, is awake, is locked or unlocked. */
+  power(event: PowerEvent): void;
   /** kill −9 of the main process. Resolves when nothing of the app is left. */
   kill(): Promise<void>;
   /** Stops sharing, quits, and resolves when nothing of the app is left. Idempotent. */
@@ -160,7 +164,7 @@ class RunningApp implements DesktopApp {
       return page;
     };
     let revived = nextPage();
-    for (const pid of await this.rendererPids()) process.kill(pid, 'SIGKILL');
+    for (const pid of await this.rendererPids()) killProcess(pid);
     for (;;) {
       const page = await revived;
       revived = nextPage();
@@ -185,6 +189,10 @@ class RunningApp implements DesktopApp {
 
   endCapture(): void {
     this.#command({ kind: 'end-capture' });
+  }
+
+  power(event: PowerEvent): void {
+    this.#command({ kind: 'power', event });
   }
 
   async kill(): Promise<void> {
@@ -233,16 +241,8 @@ class RunningApp implements DesktopApp {
 /** Chromium ends by itself when the pipe to its main process breaks; one that does not is killed. */
 async function waitForEnd(pid: number): Promise<void> {
   const deadlineMs = Date.now() + CHROMIUM_END_TIMEOUT_MS;
-  while (isAlive(pid)) {
-    if (Date.now() > deadlineMs) process.kill(pid, 'SIGKILL');
+  while (isProcessAlive(pid)) {
+    if (Date.now() > deadlineMs) killProcess(pid);
     await wait(50);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
   }
 }

@@ -1,4 +1,5 @@
 /** Test code: the channel between the app's process and `launch.ts`. */
+import type { PowerEvent } from './power-monitor.ts';
 import type { StandInCommand, StandInReport } from './settings.ts';
 
 /** The button that is pressed in each dialog; the first one unless the launcher says otherwise. */
@@ -12,6 +13,7 @@ export function listenToLauncher(on: {
   quit: () => void;
   closeWindow: () => void;
   endCapture: () => void;
+  power: (event: PowerEvent) => void;
 }): void {
   process.on('message', (command: StandInCommand) => {
     switch (command.kind) {
@@ -21,6 +23,8 @@ export function listenToLauncher(on: {
         return on.closeWindow();
       case 'end-capture':
         return on.endCapture();
+      case 'power':
+        return on.power(command.event);
       case 'answer-dialogs':
         dialogAnswer = command.button;
     }

@@ -1,4 +1,5 @@
 /** Test code: what `launch.ts` tells the process that runs the app on the stand-in. */
+import type { PowerEvent } from './power-monitor.ts';
 
 export interface StandInSettings {
   /** X display that Chromium shows its window on and captures from. */
@@ -32,5 +33,7 @@ export type StandInCommand =
   | { kind: 'close-window' }
   /** The system ends what the page captures. */
   | { kind: 'end-capture' }
+  /** The system says that the device sleeps, is awake, is locked or unlocked. */
+  | { kind: 'power'; event: PowerEvent }
   /** The button that the person presses in each dialog from now on. */
   | { kind: 'answer-dialogs'; button: number };

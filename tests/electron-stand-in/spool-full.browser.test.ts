@@ -2,24 +2,24 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { maySmallDiskBeMounted, mountSmallDisk, type SmallDisk } from '../../desktop/testing/small-disk.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Id } from '../../shared/src/index.ts';
+import { maySmallDiskBeMounted, mountSmallDisk } from '../../desktop/testing/small-disk.ts';
 import { TestClient } from '../../relay/testing/test-client.ts';
-import { DesktopDriver } from '../harness/desktop-driver.ts';
 import { openKioskScreen, type KioskScreen } from '../harness/kiosk-screen.ts';
 import { readOriginalChunks } from '../harness/rebuilt-recording.ts';
 import { waitForSealed } from '../harness/sealed-recording.ts';
 import { startServices, type Services } from '../harness/services.ts';
+import { TappedDesk } from '../harness/tapped-desk.ts';
 
 const SCREENSHOTS = resolve(import.meta.dirname, '../../test-results/desktop');
 const MIB = 1024 * 1024;
+const FULL_TIMEOUT_MS = 90_000;
 
 let folder: string;
 let services: Services;
 let screen: KioskScreen;
 let admin: TestClient;
-let desktop: DesktopDriver | undefined;
-let disk: SmallDisk | undefined;
 const mayMount = await maySmallDiskBeMounted();
 
 beforeAll(async () => {
@@ -29,12 +29,8 @@ beforeAll(async () => {
   admin = new TestClient(services.relay.url);
   await admin.call('signIn', { body: services.admin });
 });
-afterEach(async () => {
-  await desktop?.close();
-  desktop = undefined;
-});
 afterAll(async () => {
-  await Promise.all([screen?.close(), services?.close(), disk?.close()]);
+  await Promise.all([screen?.close(), services?.close()]);
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -54,37 +50,42 @@ async function drawNoise(page: Parameters<Parameters<typeof openKioskScreen>[0]>
   });
 }
 
-/** Shares while the relay is away until there is no room, and on until there is some again; the one recording. */
-async function overflow(userDataDir: string, limitMb: number): Promise<void> {
-  const env = { DESKTOP_SPOOL_LIMIT_MB: String(limitMb) };
-  desktop = await DesktopDriver.launch({ display: screen.display, userDataDir, env });
-  const { code } = await admin.call('createEnrolmentCode', { body: { deviceName: 'Far away' } });
-  await desktop.enrol(services.relay.url, code);
+/**
+ * Shares while the relay is away until there is no room, and on until there is some again; the recording. `onFull` is
+ * done while there is none.
+ */
+async function overflow(desk: TappedDesk, onFull: () => Promise<void>): Promise<Id> {
+  const { desktop, tap } = desk;
   await desktop.shareScreen();
   await desktop.waitForMoreDurableBytes();
   const { page } = desktop.app;
   const path = page.getByTestId('recording-path');
 
-  await services.relay.kill();
-  await path.getByText('no room left').waitFor({ timeout: 90_000 });
+  await tap.cut();
+  await path.getByText('no room left').waitFor({ timeout: FULL_TIMEOUT_MS });
   expect((await desktop.state()).isSpoolFull).toBe(true);
   await page.locator('[data-testid="live-path"][data-state="live"]').waitFor();
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    await page.screenshot({ path: join(SCREENSHOTS, `spool-full-${colorScheme}.png`) });
-  }
-  await services.restartRelay();
-  await page.locator('[data-testid="recording-path"][data-state="uploading"]').waitFor();
+  await onFull();
+  await tap.mend();
+  await desktop.waitForRecordingState('uploading');
   await path.getByText('no room left').waitFor({ state: 'detached' });
   const durableBytes = await desktop.durableBytes();
-  await desktop.waitForDurableBytes(durableBytes + 1);
+  // With all that room the last slice is taken as well.
+  await desktop.waitForState(
+    ({ recording, isSpoolFull }) =>
+      !isSpoolFull &&
+      recording.kind === 'uploading' &&
+      recording.backlogBytes === 0 &&
+      recording.durableBytes > durableBytes,
+  );
   await desktop.stopSharing();
+  const [recording, ...others] = desk.recordingsSince(new Set());
+  expect(others).toEqual([]);
+  return recording?.[0] ?? '';
 }
 
-async function judge(): Promise<void> {
-  const [recording] = (await admin.call('recordings')).recordings;
-  const recordingId = recording?.recordingId ?? '';
-  await waitForSealed(admin, recordingId);
+async function judge(recordingId: Id): Promise<void> {
+  const { gaps, isComplete } = await waitForSealed(admin, recordingId);
   const chunks = await readOriginalChunks(admin, recordingId);
   const events = chunks.flatMap(({ event }) => (event ? [event] : []));
   expect(events.slice(0, 4).map(({ type }) => type)).toEqual([
@@ -95,24 +96,46 @@ async function judge(): Promise<void> {
   ]);
   expect(events[2]?.data).toEqual({ reason: 'spool-full' });
   expect(events.at(-1)?.data).toEqual({ reason: 'stopped' });
-  const { gaps, isComplete } = await admin.call('recording', { params: { recordingId } });
   expect(isComplete).toBe(true);
   expect(gaps.length).toBeGreaterThan(0);
   expect(gaps.filter(({ reason }) => reason !== 'spool-full')).toEqual([]);
 }
 
-describe('a share for which there is no room left', () => {
-  it('[U4] because of the limit says so, stays live, and goes on in the same recording when there is room', async () => {
-    await overflow(join(folder, 'limit'), 1);
-    await judge();
-  });
+/** The way of a desk with so much room for chunks, from before the relay goes away to the sealed recording. */
+async function shareWithRoom(
+  { name, userDataDir, limitMb }: { name: string; userDataDir: string; limitMb: number },
+  onFull: (desk: TappedDesk) => Promise<void> = async () => undefined,
+): Promise<void> {
+  const env = { DESKTOP_SPOOL_LIMIT_MB: String(limitMb) };
+  const desk = await TappedDesk.open({ display: screen.display, admin, name, userDataDir, env });
+  try {
+    await judge(await overflow(desk, () => onFull(desk)));
+  } finally {
+    await desk.close();
+  }
+}
 
-  it.skipIf(!mayMount)(
+async function takeScreenshots({ desktop: { app } }: TappedDesk): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await app.page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await app.page.screenshot({ path: join(SCREENSHOTS, `spool-full-${colorScheme}.png`) });
+  }
+}
+
+// Most of this is waiting, so it is done side by side.
+describe('a share for which there is no room left', () => {
+  it.concurrent('[U4] because of the limit says so, stays live, and goes on in the same recording when there is room', () =>
+    shareWithRoom({ name: 'limit', userDataDir: folder, limitMb: 1 }, takeScreenshots));
+
+  it.skipIf(!mayMount).concurrent(
     '[U4] because the disk is full does the same [skipped: this user may not mount one]',
     async () => {
-      disk = await mountSmallDisk(4 * MIB);
-      await overflow(disk.path, 8);
-      await judge();
+      const disk = await mountSmallDisk(3 * MIB);
+      try {
+        await shareWithRoom({ name: 'disk', userDataDir: disk.path, limitMb: 8 });
+      } finally {
+        await disk.close();
+      }
     },
   );
 });

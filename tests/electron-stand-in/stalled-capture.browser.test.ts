@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { signalProcess } from '@proofcast/shared/testing/processes';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestClient } from '../../relay/testing/test-client.ts';
 import { DesktopDriver } from '../harness/desktop-driver.ts';
@@ -65,13 +66,13 @@ describe('the watch on the recorder', () => {
         if (notice) Object.assign(window, { shownNotice: notice.textContent });
       }).observe(document.body, { childList: true, subtree: true });
     });
-    process.kill(xvfb.pid, 'SIGSTOP');
+    signalProcess(xvfb.pid, 'SIGSTOP');
     try {
       await expect.poll(streamState, { timeout: 30_000 }).toBe('capture-stalled');
       // The main process collects changes for a moment before it tells the page, which nobody can watch from here.
       await wait(PUBLISHED_AFTER_MS);
     } finally {
-      process.kill(xvfb.pid, 'SIGCONT');
+      signalProcess(xvfb.pid, 'SIGCONT');
     }
     await expect.poll(streamState, { timeout: 30_000 }).toBe('live');
     const shownNotice = () =>

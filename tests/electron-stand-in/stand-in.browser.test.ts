@@ -40,6 +40,7 @@ describe('the page of the app', () => {
     const answer = await app.page.evaluate(() =>
       window.proofcast.request('appendSlice', {
         recordingId: 'rec_00000000000000000000',
+        epoch: 0,
         captureTimeUs: 1,
         bytes: new Uint8Array(3 * 1024 * 1024).fill(200),
       }),

@@ -13,6 +13,8 @@ import type { Outbox } from '../../relay/src/outbox.ts';
 
 const ROUNDS = 700;
 const LIMITS = { maxViewerBufferBytes: 3_000, maxViewerLagMs: 20_000 };
+/** Of those that must get everything: reads that take long may leave them behind, and that is no reason to cut them. */
+const STEADY_LIMITS = { ...LIMITS, maxViewerBufferBytes: 10_000_000 };
 const LARGEST_CHUNK = 2_500;
 const FIRST_EPOCH_US = 1_800_000_000_000_000;
 const FAR_FUTURE_US = Number.MAX_SAFE_INTEGER;
@@ -99,7 +101,8 @@ class Scene {
     const rewind = isRewound ? { fromUs: this.#anyTime(), untilUs } : null;
     const name = `reader ${this.readers.length + this.left.length} (${isRewound ? 'rewound' : 'live'})`;
     const joinedAt = { epoch: this.#epoch, isRewound };
-    const outbox = feed.recording.addReader(sink, { limits: LIMITS, nowMs: () => this.nowMs, rewind });
+    const limits = isSteady ? STEADY_LIMITS : LIMITS;
+    const outbox = feed.recording.addReader(sink, { limits, nowMs: () => this.nowMs, rewind });
     this.readers.push({ name, sink, outbox, isSteady, joinedAt });
   }
 

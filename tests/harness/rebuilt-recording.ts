@@ -15,6 +15,8 @@ import type { TestClient } from '../../relay/testing/test-client.ts';
 export interface OriginalChunk {
   readonly sequence: number;
   readonly epoch: number;
+  /** Publisher's clock, microseconds since 1970. */
+  readonly captureTimeUs: number;
   readonly payloadSha256: string;
   /** Null when it is media. */
   readonly event: RecordingEvent | null;
@@ -40,11 +42,12 @@ export async function readOriginalChunks(client: TestClient, recordingId: Id): P
       if (value.kind !== 'intact') throw new Error(`${recordingId} is not intact: ${JSON.stringify(value)}`);
       return chunks;
     }
-    const { sequence, epoch, kind, payload } = value;
+    const { sequence, epoch, captureTimeUs, kind, payload } = value;
     const text = kind === 'event' ? new TextDecoder().decode(payload) : null;
     chunks.push({
       sequence,
       epoch,
+      captureTimeUs,
       payloadSha256: createHash('sha256').update(payload).digest('hex'),
       event: text === null ? null : parseMessage(RECORDING_EVENTS, text),
     });

@@ -7,6 +7,7 @@ const END_REASONS: Readonly<Record<string, string>> = {
   'source-changed': 'another source was chosen',
   'recorder-failed': 'the recorder failed',
   'recorder-restarted': 'the recorder was started again',
+  suspended: 'the device went to sleep',
   'spool-full': 'the disk of the device is full',
   'page-crashed': 'the window of the app crashed',
   'app-crashed': 'the app crashed',
@@ -34,6 +35,10 @@ export function eventText({ type, data, epoch }: TimedEvent): string {
       return `Paused ${PAUSE_REASONS[reason] ?? reason}`.trimEnd();
     case 'resumed':
       return 'Goes on after a pause';
+    case 'screen-locked':
+      return 'Screen locked';
+    case 'screen-unlocked':
+      return 'Screen unlocked';
     case 'spool-full':
       return 'Disk of the device full: no more can be kept there';
     default:

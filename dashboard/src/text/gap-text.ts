@@ -32,6 +32,11 @@ const TEXTS: Readonly<Record<GapReason, GapText>> = {
     label: 'Recorder restarted',
     explanation: 'The recorder of the app had to be started again.',
   },
+  suspended: {
+    tone: 'quiet',
+    label: 'Device asleep',
+    explanation: 'The device slept.',
+  },
   'capture-stalled': {
     tone: 'broken',
     label: 'Capture stalled',
@@ -51,6 +56,12 @@ const TEXTS: Readonly<Record<GapReason, GapText>> = {
     tone: 'broken',
     label: 'Device did not come back',
     explanation: 'The device lost its connection. What it has kept meanwhile is missing until it comes back.',
+  },
+  'no-data': {
+    tone: 'broken',
+    label: 'No picture came',
+    explanation:
+      'Nothing was captured, and the app did not say why. The device may have slept, or stood still.',
   },
   unknown: { tone: 'broken', label: 'Reason unknown', explanation: 'The device gave no reason.' },
 };

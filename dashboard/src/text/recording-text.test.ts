@@ -61,9 +61,11 @@ describe('gaps', () => {
       'capture-stalled': true,
       'source-changed': true,
       'recorder-restarted': true,
+      suspended: true,
       'spool-full': true,
       'publisher-crashed': true,
       'publisher-offline': true,
+      'no-data': true,
       unknown: true,
     };
     const texts = (Object.keys(reasons) as Gap['reason'][]).map(gapText);
@@ -102,6 +104,10 @@ describe('an event', () => {
     );
     expect(eventText(event('paused', { reason: 'screen-locked' }))).toBe(
       'Paused because the screen was locked',
+    );
+    expect(eventText(event('screen-locked'))).toBe('Screen locked');
+    expect(eventText(event('epoch-ended', { reason: 'suspended' }))).toBe(
+      'Recorder ended: the device went to sleep',
     );
     expect(eventText(event('epoch-ended', { reason: 'app-crashed' }))).toBe(
       'Recorder ended: the app crashed',

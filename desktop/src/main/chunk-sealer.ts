@@ -9,7 +9,7 @@ import {
   type ChunkKind,
   type RecordingEvent,
 } from '@proofcast/shared';
-import { sha256, type SpoolPosition } from './spool-position.ts';
+import { positionBehind, sha256, type SpoolPosition } from './spool-position.ts';
 
 export class ChunkSealer {
   #position: SpoolPosition;
@@ -52,7 +52,7 @@ export class ChunkSealer {
     const hash = sha256(payload);
     const head = encodeChunkHead({ ...fields, payloadBytes: payload.length });
     const chain = sha256(chainInput(this.#position.chain, head, hash));
-    this.#position = { nextSequence: sequence + 1, epoch, isEpochOpen, chain };
+    this.#position = positionBehind(this.#position, { ...fields, chain }, isEpochOpen);
     return encodeChunk({ ...fields, payload, sha256: hash, chain, signature: EMPTY_SIGNATURE });
   }
 }

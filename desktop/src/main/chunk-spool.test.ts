@@ -219,6 +219,19 @@ describe('a disk that fails', () => {
     expect(reader.media).toEqual(Buffer.concat([0, 1, 2].map((fill) => bytes(4 * KIB, fill))));
   });
 
+  it('that does not delete a file it has failed to write does not keep the next one from its place', async () => {
+    const recording = await world.record();
+    await appendSlices(recording, 4);
+    // The next chunk needs a new file, and neither the chunk nor the end of the epoch gets into it.
+    vi.spyOn(SpoolSegment.prototype, 'remove').mockRejectedValueOnce(new Error('EIO: told to fail'));
+    const fail = vi.spyOn(SpoolSegment.prototype, 'append');
+    fail.mockRejectedValueOnce(new Error('EIO: told to fail'));
+    await recording.appendMedia(bytes(4 * KIB, 4), 4);
+    expect((await readAll(recording)).outline).toEqual(['epoch-started', ...Array<string>(5).fill('media')]);
+    const [found] = await world.reopen();
+    expect((await readAll(found!)).outline).toHaveLength(7);
+  });
+
   it('[U4] altogether ends the epoch with a code and not the recording, which goes on when the disk works', async () => {
     const recording = await world.record();
     await appendSlices(recording, 2);
@@ -421,6 +434,27 @@ describe('after the app was killed', () => {
     },
   );
 
+  it('[U3] it was captured until its last chunk, also when that was confirmed and deleted', async () => {
+    const recording = await world.record();
+    const lastUs = recording.start.startedAtUs + 3_600_000_000;
+    await recording.appendMedia(bytes(16 * KIB), lastUs);
+    // The app dies when the next segment has been made, and before anything is in it.
+    const dying = Promise.withResolvers<void>();
+    vi.spyOn(SpoolSegment.prototype, 'append').mockReturnValueOnce(dying.promise);
+    const lost = recording.appendMedia(bytes(1), lastUs + 1);
+    const names = async () => {
+      recording.acknowledge(recording.appendedCount);
+      return segmentsOf(recording);
+    };
+    await expect.poll(names).toEqual([segmentName(2)]);
+    const [found] = await world.reopen();
+    expect(found!.lastCaptureTimeUs).toBe(lastUs);
+    const [again] = await world.reopen();
+    expect(again!.lastCaptureTimeUs).toBe(lastUs);
+    dying.reject(new Error('The app is gone.'));
+    await lost.catch(() => undefined);
+  });
+
   it('recordings are found in the order in which they began', async () => {
     for (const startedAtUs of [30, 10, 20]) await world.record({ startedAtUs });
     const found = await world.reopen();
@@ -452,18 +486,99 @@ describe('after the app was killed', () => {
     expect((await readAll(found!)).outline).toHaveLength(4);
   });
 
-  it('a flipped bit ends the recording before it, in whichever segment', async () => {
+  /** Flips one bit of segment `index` and returns what its files hold then. */
+  async function flip(recording: SpooledRecording, index: number, at: number): Promise<Buffer[]> {
+    const paths = (await segmentsOf(recording)).map((name) => join(world.folderOf(recording), name));
+    const damaged = await readFile(paths[index]!);
+    damaged[at]! ^= 1;
+    await writeFile(paths[index]!, damaged);
+    return Promise.all(paths.map((path) => readFile(path)));
+  }
+  const bytesOf = async (recording: SpooledRecording, files = segmentsOf(recording)) =>
+    Promise.all((await files).map((name) => readFile(join(world.folderOf(recording), name))));
+
+  const HEAD = 96;
+  const FRAME = 160 + 4 * KIB;
+  it.each([
+    ['the payload of a chunk', 1, HEAD + FRAME + 500, 1],
+    ['the number of a chunk', 1, HEAD + FRAME + 15, 1],
+    ['the number of the last chunk', 2, HEAD + 2 * FRAME + 10, 1],
+    ['the length of a chunk', 1, HEAD + 26, 1],
+    // It is read as it is: the relay refuses it, or has it already.
+    ['the chain value of a chunk', 1, HEAD + FRAME + 70, 1],
+    ['the payload of the last chunk of a file', 1, HEAD + 3 * FRAME + 500, 1],
+    ['the head of the first file', 0, 10, 0],
+    ['the head of a file in the middle', 1, 10, 0],
+    ['the head of the last file', 2, 10, 0],
+  ])(
+    '[U10] a flipped bit in %s costs no other chunk, now or at the next start',
+    async (_what, index, at, lost) => {
+      const recording = await world.record();
+      await appendSlices(recording, 10);
+      await recording.finish();
+      const count = recording.appendedCount;
+      const frames = await Promise.all(
+        Array.from({ length: count }, (_, sequence) => recording.readFrame(sequence)),
+      );
+      const before = await flip(recording, index, at);
+      for (let start = 0; start < 2; start++) {
+        const [found] = await world.reopen();
+        expect(found).toMatchObject({ appendedCount: count, chunkCount: count });
+        const differing: number[] = [];
+        for (const [sequence, frame] of frames.entries()) {
+          const read = await found!.readFrame(sequence).catch(() => null);
+          if (!read || !Buffer.from(frame).equals(read)) differing.push(sequence);
+        }
+        expect(differing).toHaveLength(lost);
+        expect(await bytesOf(found!)).toEqual(before);
+      }
+    },
+  );
+
+  it('[U10] a recording goes on behind a damaged chunk, with the number and the chain that it had', async () => {
     const recording = await world.record();
-    await appendSlices(recording, 12);
-    const names = await segmentsOf(recording);
-    const path = join(world.folderOf(recording), names[1]!);
-    const damaged = await readFile(path);
-    damaged[300]! ^= 1;
-    await writeFile(path, damaged);
+    await appendSlices(recording, 10);
+    const before = await readAll(recording);
+    await flip(recording, 1, HEAD + FRAME + 500);
     const [found] = await world.reopen();
-    const firstOfSecond = Number(/\d+/.exec(names[1]!)![0]);
-    expect(found!.appendedCount).toBe(firstOfSecond + 1);
-    expect((await readAll(found!)).outline.at(-1)).toBe('epoch-ended: app-crashed');
+    expect(found).toMatchObject({ isInterrupted: true });
+    found!.resume();
+    await found!.beginEpoch(EPOCH);
+    const first = before.chunks.length;
+    for (let sequence = first; sequence < found!.appendedCount; sequence++) {
+      before.read(await found!.readFrame(sequence));
+    }
+    expect(before.outline.slice(first)).toEqual(['epoch-ended: app-crashed', 'epoch-started']);
+  });
+
+  it('[U10] a file of which nothing can be read is put aside, and neither overwritten nor forgotten', async () => {
+    const recording = await world.record();
+    await appendSlices(recording, 2);
+    const [name] = await segmentsOf(recording);
+    const path = join(world.folderOf(recording), name!);
+    const noise = Buffer.alloc(5_000, 0xaa);
+    await writeFile(path, noise);
+    for (let start = 0; start < 2; start++) {
+      expect(await world.reopen()).toEqual([]);
+      expect(await readFile(`${path}.damaged`)).toEqual(noise);
+    }
+    expect(world.spool.space.usedBytes).toBe(0);
+  });
+
+  it('[U10] chunks behind damaged ones are kept until the relay has those too', async () => {
+    const recording = await world.record();
+    await appendSlices(recording, 10);
+    await flip(recording, 0, HEAD + 3 * FRAME);
+    const [found] = await world.reopen();
+    const names = await segmentsOf(found!);
+    const lastOfFirst = Number(/\d+/.exec(names[1]!)![0]) - 1;
+    found!.acknowledge(lastOfFirst);
+    await found!.close();
+    expect(await segmentsOf(found!)).toEqual(names);
+    const [again] = await world.reopen();
+    again!.acknowledge(lastOfFirst + 1);
+    await again!.close();
+    expect(await segmentsOf(again!)).toEqual(names.slice(1));
   });
 
   it('what was durable and deleted is not missed', async () => {

@@ -19,6 +19,7 @@ export class ChunkSpool {
   readonly #directory: string;
   readonly #limits: SpoolLimits;
   readonly #recordings = new Map<Id, SpooledRecording>();
+  #isClosed = false;
 
   private constructor(directory: string, limits: SpoolLimits, onSpace: () => void) {
     this.space = new SpoolSpace(directory, limits, onSpace);
@@ -50,9 +51,13 @@ export class ChunkSpool {
     return [...this.#recordings.values()].toSorted((a, b) => a.start.startedAtUs - b.start.startedAtUs);
   }
 
-  /** Throws `SPOOL_FULL` when there is no room for even one segment, `SPOOL_FAILED` when the disk refuses. */
+  /**
+   * Throws `SPOOL_FULL` when there is no room for even one segment, `SPOOL_FAILED` when the disk refuses, and
+   * `MESSAGE_UNEXPECTED` after `close`.
+   */
   async create(start: SpooledStart, source: RecordedSource): Promise<SpooledRecording> {
     try {
+      if (this.#isClosed) throw new CodedError('MESSAGE_UNEXPECTED', 'The spool is closed.');
       await this.space.checkRoom();
       const options = this.#optionsFor(start.recordingId);
       const recording = await SpooledRecording.create({ start, source }, options);
@@ -71,15 +76,18 @@ export class ChunkSpool {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#recordings.values()].map((recording) => recording.close()));
   }
 
   async #recover(name: string, log: Logger): Promise<void> {
     try {
-      const { recording, cutBytes } = await SpooledRecording.recover(this.#optionsFor(name));
+      const { recording, cutBytes, isDamaged } = await SpooledRecording.recover(this.#optionsFor(name));
       const { recordingId } = recording.start;
       if (cutBytes > 0) log.warn({ recordingId, cutBytes }, 'a torn tail was cut off a spooled recording');
-      if (recording.appendedCount === 0) return await recording.remove();
+      if (isDamaged)
+        log.error({ recordingId }, 'a spooled recording is damaged; what can be read of it is kept');
+      if (recording.appendedCount === 0) return await (isDamaged ? recording.close() : recording.remove());
       this.#recordings.set(recordingId, recording);
     } catch (error) {
       log.error({ err: error, folder: name }, 'a folder of the spool cannot be read; left alone');
@@ -91,6 +99,7 @@ export class ChunkSpool {
       directory: join(this.#directory, name),
       segmentBytes: this.#limits.segmentBytes,
       space: this.space,
+      limits: this.#limits.recording,
     };
   }
 }

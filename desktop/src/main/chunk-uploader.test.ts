@@ -17,6 +17,9 @@ const WELCOME = {
   epoch: null,
   maxPayloadBytes: 1024 * KIB,
   windowBytes: 1024 * KIB,
+  maxChunks: 10_000,
+  maxEpochs: 1_000,
+  maxEvents: 5_000,
   viewerCount: 0,
   sentAtUs: 1,
 };
@@ -589,6 +592,53 @@ describe('a chunk that this disk no longer gives back', () => {
     await writeFile(path, (await readFile(path)).subarray(0, 100));
     upload(recording);
     expect((await kind('failed')).reason.code).toBe('SPOOL_FAILED');
+  });
+});
+
+describe('an upload from a disk that has damaged a chunk', () => {
+  /** One bit of the payload of chunk 2 is another one, after the app has ended. */
+  async function damage(recording: SpooledRecording): Promise<SpooledRecording> {
+    const folder = world.folderOf(recording);
+    const name = (await readdir(folder)).find((file) => file.endsWith('.spool'));
+    const path = join(folder, name!);
+    const bytes = await readFile(path);
+    bytes[bytes.indexOf(slice(1).subarray(0, 64)) + 5]! ^= 1;
+    await writeFile(path, bytes);
+    const [found] = await world.reopen();
+    return found!;
+  }
+
+  it('[U10] misses nothing when the relay has that one', async () => {
+    const recording = await world.record();
+    const reader = relay.expect(recording.start);
+    const before = upload(recording);
+    await append(recording, 3);
+    await durable(recording, 4);
+    before.close();
+    const found = await damage(recording);
+    await found.finish();
+    upload(found);
+    expect(await kind('finished')).toEqual({ kind: 'finished', chunkCount: 5 });
+    expect(reader.outline).toEqual([
+      'epoch-started',
+      ...Array<string>(3).fill('media'),
+      'epoch-ended: app-crashed',
+    ]);
+  });
+
+  it('[U10] delivers what is before it when the relay has not, and keeps all of it', async () => {
+    const recording = await world.record();
+    const reader = relay.expect(recording.start);
+    await append(recording, 3);
+    const found = await damage(recording);
+    await found.finish();
+    upload(found);
+    expect((await kind('failed')).reason.code).toBe('SPOOL_FAILED');
+    await expect.poll(() => reader.chunks.length).toBe(2);
+    await found.readFrame(3);
+    await found.close();
+    const [again] = await world.reopen();
+    expect(again!.appendedCount).toBe(5);
   });
 });
 

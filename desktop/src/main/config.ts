@@ -3,6 +3,16 @@ import { DEFAULT_RECONNECT_LIMITS, type ReconnectLimits } from '@proofcast/share
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
 
+/** What the relay takes of one recording. */
+export interface RecordingLimits {
+  readonly maxChunks: number;
+  readonly maxEpochs: number;
+  readonly maxEvents: number;
+}
+
+/** The part of its limits at which a recording is followed by another one. */
+export const NEARLY_FULL = 0.9;
+
 export interface SpoolLimits {
   /** All chunks on this disk that the relay has not confirmed; when they are more, no chunk is accepted. */
   readonly limitBytes: number;
@@ -10,6 +20,8 @@ export interface SpoolLimits {
   readonly segmentBytes: number;
   /** Part of the limit, and of the disk, that media may not use: the events which say why nothing is recorded need it. */
   readonly eventReserveBytes: number;
+  /** Of a recording of which the relay has not told its own limits yet; no relay has lower ones by default. */
+  readonly recording: RecordingLimits;
 }
 
 export interface UploadLimits {
@@ -78,6 +90,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): D
       // A small spool has several segments too, or nothing could be deleted before all of it is confirmed.
       segmentBytes: Math.min(8 * MEGABYTE, limitBytes / 8),
       eventReserveBytes: Math.min(256 * KILOBYTE, limitBytes / 16),
+      recording: { maxChunks: 1_000_000, maxEpochs: 10_000, maxEvents: 100_000 },
     },
     upload: {
       reconnect: DEFAULT_RECONNECT_LIMITS,

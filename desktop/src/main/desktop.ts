@@ -1,5 +1,5 @@
 /** Wires the main process: what is opened here is closed here. */
-import { ipcMain, protocol, safeStorage, session } from 'electron';
+import { ipcMain, powerMonitor, protocol, safeStorage, session } from 'electron';
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -21,6 +21,7 @@ import { handDisplayMedia } from './display-media.ts';
 import { createIpcHandlers } from './ipc-handlers.ts';
 import { serveIpc } from './ipc-server.ts';
 import { restrictPermissions } from './permissions.ts';
+import { watchPower } from './power-watch.ts';
 import type { SpooledStart } from './recording-file.ts';
 import { Recordings } from './recordings.ts';
 import { reviveRenderer } from './renderer-revival.ts';
@@ -87,6 +88,7 @@ export async function openDesktop(options: {
     isSpoolFull: spool.space.isFull,
     relayViewerCount: recordings.viewerCount,
     stillsIntervalMs: recordings.stillsIntervalMs,
+    backlogBytes: recordings.backlogBytes,
     resumable: sharing.isActive ? null : recordings.resumable,
     uploads: recordings.uploads,
   });
@@ -117,6 +119,7 @@ export async function openDesktop(options: {
       recordings,
       sharing,
       readState,
+      log,
       onPageReplaced: onPageGone,
       onPageProven: () => revival.onProof(),
       // Chromium lets a page capture only after a click; the person who chose this source has clicked once.
@@ -124,6 +127,7 @@ export async function openDesktop(options: {
       listSources: () => listScreenSources(config.thumbnail, window.getMediaSourceId()),
     }),
   });
+  const stopWatchingPower = watchPower({ powerMonitor, recordings, send: (name) => send(name, {}), log });
   const stopPublishing = publishState(changes, () => send('stateChanged', readState()));
   confirmClosing({
     window,
@@ -137,6 +141,7 @@ export async function openDesktop(options: {
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     stopServing();
+    stopWatchingPower();
     stopPublishing();
     revival.close();
     recordings.close();

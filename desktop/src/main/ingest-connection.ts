@@ -192,7 +192,8 @@ export class IngestConnection {
     }
   }
 
-  #onWelcome({ nextSequence, windowBytes, viewerCount }: MessageData<'welcome'>): void {
+  #onWelcome(welcome: MessageData<'welcome'>): void {
+    const { nextSequence, windowBytes, viewerCount, maxChunks, maxEpochs, maxEvents } = welcome;
     const { durableCount, appendedCount } = this.#recording;
     if (nextSequence < durableCount || nextSequence > appendedCount) {
       throw new CodedError(
@@ -200,6 +201,7 @@ export class IngestConnection {
         `The server asks for chunk ${nextSequence}; this device keeps ${durableCount} to ${appendedCount - 1}.`,
       );
     }
+    this.#recording.setLimits({ maxChunks, maxEpochs, maxEvents });
     this.#state = 'open';
     this.#window = new SendWindow(Math.min(windowBytes, this.#limits.maxInFlightBytes), nextSequence);
     clearTimeout(this.#deadline);

@@ -1,5 +1,6 @@
 /** What each request of the renderer does. */
 import { CodedError } from '@proofcast/shared';
+import type { Logger } from 'pino';
 import type { DesktopState, ScreenSource } from '../ipc.ts';
 import type { DeviceIdentity } from './device-identity.ts';
 import type { IpcHandlers } from './ipc-server.ts';
@@ -14,6 +15,7 @@ export function createIpcHandlers(parts: {
   sharing: Sharing;
   listSources: () => Promise<ScreenSource[]>;
   readState: () => DesktopState;
+  log: Logger;
   /** Whatever page was there before is gone. */
   onPageReplaced: () => Promise<void>;
   /** Lets the page do once what otherwise needs a click. */
@@ -22,7 +24,7 @@ export function createIpcHandlers(parts: {
   onPageProven: () => void;
 }): IpcHandlers {
   const { settings, identity, recordings, sharing, listSources, readState } = parts;
-  const { onPageReplaced, lendGesture, onPageProven } = parts;
+  const { onPageReplaced, lendGesture, onPageProven, log } = parts;
   return {
     async openPage() {
       await onPageReplaced();
@@ -33,9 +35,19 @@ export function createIpcHandlers(parts: {
       await identity.enrol(serverUrl, code);
       return {};
     },
-    async forgetEnrolment() {
+    async forgetEnrolment({ isBacklogGivenUp }) {
       if (sharing.isActive)
         throw new CodedError('MESSAGE_UNEXPECTED', 'Stop sharing before you change the server.');
+      const { backlogBytes } = recordings;
+      if (backlogBytes > 0 && !isBacklogGivenUp) {
+        throw new CodedError(
+          'MESSAGE_UNEXPECTED',
+          `Recordings wait on this machine: ${backlogBytes} bytes of them could never be delivered any more.`,
+          { details: { backlogBytes } },
+        );
+      }
+      if (backlogBytes > 0)
+        log.warn({ backlogBytes }, 'the enrolment is forgotten with recordings that wait');
       await identity.forget();
       return {};
     },
@@ -49,7 +61,10 @@ export function createIpcHandlers(parts: {
         await recordings.resume(resumes);
       }
       sharing.begin(source);
-      await settings.update({ lastSourceId: source.sourceId });
+      // What is only a convenience for the next time keeps nobody from sharing, however slow or full the disk is.
+      settings.update({ lastSourceId: source.sourceId }).catch((error: unknown) => {
+        log.error({ err: error }, 'the source cannot be remembered');
+      });
       return {};
     },
     async continueSharing() {
@@ -84,20 +99,23 @@ export function createIpcHandlers(parts: {
     },
     async openRecording() {
       const { source } = sharing;
-      return { recordingId: await recordings.openCurrent(await identity.readPublisher(), source) };
+      const recordingId = await recordings.openCurrent(await identity.readPublisher(), source);
+      if (sharing.isActive) return { recordingId };
+      // The disk was slow, and the share is over: nobody would end this recording.
+      await recordings.endCurrent();
+      throw new CodedError('MESSAGE_UNEXPECTED', 'The share has ended.');
     },
     async beginEpoch({ recordingId, start }) {
-      await recordings.beginEpoch(recordingId, start);
-      return {};
+      return { epoch: await recordings.beginEpoch(recordingId, start) };
     },
-    async appendSlice({ recordingId, captureTimeUs, bytes }) {
-      await recordings.appendMedia(recordingId, bytes, captureTimeUs);
+    async appendSlice({ recordingId, ...slice }) {
+      const isNearlyFull = await recordings.appendMedia(recordingId, slice);
       onPageProven();
-      return {};
+      return { isNearlyFull };
     },
-    async endEpoch({ recordingId, reason }) {
-      if (reason === 'source-ended') sharing.lose();
-      await recordings.endEpoch(recordingId, reason);
+    async endEpoch({ recordingId, sourceId, ...end }) {
+      if (end.reason === 'source-ended') sharing.lose(sourceId);
+      await recordings.endEpoch(recordingId, end);
       return {};
     },
     sendStill({ captureTimeUs, bytes }) {

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { syncDirectory } from './atomic-file.ts';
 import type { SpoolPosition } from './spool-position.ts';
 import { segmentName, type RecoveredFrames } from './spool-recovery.ts';
-import { SpoolSegment, type StoredFrame } from './spool-segment.ts';
+import type { StoredFrame } from './spool-frames.ts';
+import { SpoolSegment } from './spool-segment.ts';
 
 interface KeptSegment {
   readonly segment: SpoolSegment;
@@ -58,10 +59,12 @@ export class KeptChunks {
 
   /** Takes what was found on the disk; call before anything else. */
   takeOver({ segments, firstSequence, position }: RecoveredFrames): void {
-    for (const { segment, frames } of segments) {
-      const kept = { segment, lastSequence: frames.at(-1)?.sequence ?? -1, isBroken: false };
+    for (const { segment, frames, lastSequence } of segments) {
+      const kept = { segment, lastSequence, isBroken: false };
       this.#segments.push(kept);
       for (const frame of frames) this.#keep(kept, frame);
+      // What is damaged behind the last whole frame belongs to it too, and goes only when the relay has it.
+      kept.lastSequence = lastSequence;
     }
     this.#durable = firstSequence;
     this.#appended = position.nextSequence;
@@ -128,9 +131,9 @@ export class KeptChunks {
     const current = this.#segments.at(-1);
     if (current && !current.isBroken && current.segment.sizeBytes < this.#segmentBytes) return current;
     if (current?.isBroken && current.segment.frameBytes === 0) {
-      // The next one has the same name.
+      // The next one has the same name, and takes the place of what cannot be deleted now.
       this.#segments.pop();
-      await current.segment.remove();
+      await current.segment.remove().catch(() => undefined);
     }
     const path = join(this.#directory, segmentName(position.nextSequence));
     const segment = await SpoolSegment.create(path, position);

@@ -20,7 +20,7 @@ export const RecordedSource = Type.Object({ sourceId: Type.String(), name: Type.
 export type RecordedSource = Static<typeof RecordedSource>;
 
 export const RecordingFile = Type.Object({
-  version: Type.Literal(2),
+  version: Type.Literal(3),
   start: SpooledStart,
   source: RecordedSource,
   /** Null while capture goes on. */

@@ -1,5 +1,7 @@
-import { CodedError, createId, type Id } from '@proofcast/shared';
+import { CodedError, createId, type ErrorCode, type Id } from '@proofcast/shared';
 import { once } from 'node:events';
+import { readdir, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ChunkReader } from '../../testing/chunk-reader.ts';
 import { EPOCH, KIB, SOURCE, SpoolWorld, UPLOAD_LIMITS } from '../../testing/spool-world.ts';
@@ -75,13 +77,19 @@ function expectAtRelay(recordingId: Id): ChunkReader {
   return relay.expect(world.spool.recordings.find(({ start }) => start.recordingId === recordingId)!.start);
 }
 
+const slice = (epoch: number, captureTimeUs = Date.now() * 1000) => ({
+  epoch,
+  captureTimeUs,
+  bytes: new Uint8Array(KIB),
+});
+
 /** A share with one slice. */
-async function share(opened: Recordings): Promise<{ recordingId: Id; reader: ChunkReader }> {
+async function share(opened: Recordings): Promise<{ recordingId: Id; reader: ChunkReader; epoch: number }> {
   const recordingId = await opened.openCurrent(PUBLISHER, SOURCE);
   const reader = expectAtRelay(recordingId);
-  await opened.beginEpoch(recordingId, EPOCH);
-  await opened.appendMedia(recordingId, new Uint8Array(KIB), Date.now() * 1000);
-  return { recordingId, reader };
+  const epoch = await opened.beginEpoch(recordingId, EPOCH);
+  await opened.appendMedia(recordingId, slice(epoch));
+  return { recordingId, reader, epoch };
 }
 
 /** What an app that was killed while it shared leaves behind, with its last slice so long ago. */
@@ -98,10 +106,10 @@ describe('a share', () => {
   it('tells how far its recording is', async () => {
     const opened = open();
     expect(opened.path).toEqual({ kind: 'idle' });
-    const { recordingId } = await share(opened);
+    const { recordingId, epoch } = await share(opened);
     await until(() => opened.path.kind === 'uploading' && opened.path.backlogBytes === 0);
     expect(opened.isCurrentSettled).toBe(false);
-    await opened.endEpoch(recordingId, 'stopped');
+    await opened.endEpoch(recordingId, { epoch, reason: 'stopped' });
     await opened.endCurrent();
     await until(() => opened.isCurrentSettled);
     expect(opened.path).toMatchObject({ kind: 'finished', recordingId, chunkCount: 3, backlogBytes: 0 });
@@ -110,11 +118,12 @@ describe('a share', () => {
 
   it('[U2] is one recording, however often the recorder, the source or the page ends', async () => {
     const opened = open();
-    const { recordingId, reader } = await share(opened);
+    const { recordingId, reader, ...first } = await share(opened);
+    let { epoch } = first;
     for (const reason of ['recorder-failed', 'source-ended', 'source-changed'] as const) {
-      await opened.endEpoch(recordingId, reason);
+      await opened.endEpoch(recordingId, { epoch, reason });
       expect(await opened.openCurrent(PUBLISHER, SOURCE)).toBe(recordingId);
-      await opened.beginEpoch(recordingId, EPOCH);
+      epoch = await opened.beginEpoch(recordingId, EPOCH);
     }
     await opened.onPageGone();
     expect(await opened.openCurrent(PUBLISHER, SOURCE)).toBe(recordingId);
@@ -148,11 +157,161 @@ describe('a share', () => {
     const opened = open();
     const { recordingId } = await share(opened);
     const other = createId('recording');
-    await expect(opened.appendMedia(other, new Uint8Array(1), 1)).rejects.toThrow('not the running');
+    await expect(opened.appendMedia(other, slice(0))).rejects.toThrow('not the running');
     await expect(opened.beginEpoch(other, EPOCH)).rejects.toThrow('not the running');
     await opened.endCurrent();
     await opened.openCurrent(PUBLISHER, SOURCE);
-    await expect(opened.endEpoch(recordingId, 'stopped')).rejects.toThrow('not the running');
+    const end = { epoch: 0, reason: 'stopped' } as const;
+    await expect(opened.endEpoch(recordingId, end)).rejects.toThrow('not the running');
+  });
+
+  it('[U2] takes nothing for an epoch that another one has followed, and does not end that one', async () => {
+    const opened = open();
+    const { recordingId, reader, epoch } = await share(opened);
+    const next = await opened.beginEpoch(recordingId, EPOCH);
+    expect(next).toBe(epoch + 1);
+    const late = opened.appendMedia(recordingId, slice(epoch));
+    await expect(late).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
+    await opened.endEpoch(recordingId, { epoch, reason: 'source-ended' });
+    await opened.appendMedia(recordingId, slice(next));
+    await opened.endCurrent();
+    await until(() => opened.path.kind === 'finished');
+    expect(reader.outline).toEqual([
+      'epoch-started',
+      'media',
+      'epoch-ended: recorder-restarted',
+      'epoch-started',
+      'media',
+      'epoch-ended: stopped',
+    ]);
+  });
+
+  it.each([
+    ['chunks', { maxChunks: 20, maxEpochs: 100, maxEvents: 100 }],
+    ['epochs', { maxChunks: 100, maxEpochs: 5, maxEvents: 100 }],
+    ['events', { maxChunks: 100, maxEpochs: 100, maxEvents: 10 }],
+  ])(
+    '[U12] goes on in another recording before the relay has as many %s as it takes of one',
+    async (_what, limits) => {
+      relay.recordingLimits = limits;
+      const opened = open();
+      const recordingId = await opened.openCurrent(PUBLISHER, SOURCE);
+      const reader = expectAtRelay(recordingId);
+      await until(() => opened.path.kind === 'uploading');
+      let next = recordingId;
+      while (next === recordingId) {
+        const epoch = await opened.beginEpoch(recordingId, EPOCH);
+        await opened.appendMedia(recordingId, slice(epoch));
+        await opened.endEpoch(recordingId, { epoch, reason: 'recorder-failed' });
+        next = await opened.openCurrent(PUBLISHER, SOURCE);
+      }
+      await until(() => opened.uploads[0]?.state.kind === 'done');
+      const count = (kind: (line: string) => boolean) => reader.outline.filter(kind).length;
+      const parts = [
+        reader.chunks.length / limits.maxChunks,
+        count((line) => line === 'epoch-started') / limits.maxEpochs,
+        count((line) => line !== 'media') / limits.maxEvents,
+      ];
+      expect(Math.max(...parts)).toBeLessThanOrEqual(1);
+      expect(Math.max(...parts)).toBeGreaterThanOrEqual(0.9);
+    },
+  );
+
+  it('[U12] is told with a slice that its recording is nearly full', async () => {
+    relay.recordingLimits = { maxChunks: 20, maxEpochs: 100, maxEvents: 100 };
+    const opened = open();
+    const { recordingId, epoch } = await share(opened);
+    await until(() => opened.path.kind === 'uploading');
+    const answers: boolean[] = [];
+    for (let count = 2; count < 20; count++)
+      answers.push(await opened.appendMedia(recordingId, slice(epoch)));
+    expect(answers).toEqual([...Array<boolean>(15).fill(false), true, true, true]);
+  });
+
+  it('[U12] that goes on after the end of the app knows how full its recording is', async () => {
+    const before = await interrupted();
+    for (let count = 0; count < 9; count++) await before.beginEpoch(EPOCH);
+    await world.reopen();
+    relay.recordingLimits = { maxChunks: 100, maxEpochs: 100, maxEvents: 20 };
+    expectAtRelay(before.start.recordingId);
+    const opened = open();
+    await until(() => opened.uploads[0]?.state.kind === 'interrupted');
+    await opened.resume(before.start.recordingId);
+    expect(await opened.openCurrent(PUBLISHER, SOURCE)).not.toBe(before.start.recordingId);
+  });
+
+  it.each<ErrorCode>([
+    'RECORDING_FULL',
+    'RECORDING_SEALED',
+    'RECORDING_DAMAGED',
+    'RECORDING_DELETED',
+    'RECORDING_NOT_FOUND',
+    'WEBM_INVALID',
+    'WEBM_UNSUPPORTED',
+    'EVENT_INVALID',
+    'CHUNK_CHAIN_MISMATCH',
+    'CHUNK_EPOCH_INVALID',
+  ])('[U11] goes on in another recording when the relay refuses the one it has with %s', async (code) => {
+    const opened = open();
+    const { recordingId, epoch } = await share(opened);
+    await until(() => opened.path.kind === 'uploading' && opened.path.backlogBytes === 0);
+    relay.judge = () => code;
+    await opened.appendMedia(recordingId, slice(epoch));
+    await until(() => opened.path.kind === 'failed');
+    await expect(opened.appendMedia(recordingId, slice(epoch))).rejects.toMatchObject({ code });
+    relay.judge = () => null;
+    const next = await share(opened);
+    expect(next.recordingId).not.toBe(recordingId);
+    expect(opened.uploads).toMatchObject([{ recordingId, state: { kind: 'refused', reason: { code } } }]);
+    await opened.endCurrent();
+    await until(() => opened.path.kind === 'finished');
+    await opened.discard(recordingId);
+  });
+
+  it('[U11] goes on in another recording when this disk does not give back what the relay wants of the one it has', async () => {
+    relay.upgradeRefusal = new CodedError('UNAVAILABLE', 'Not now.');
+    const opened = open();
+    const { recordingId } = await share(opened);
+    const folder = world.folderOf(world.spool.recordings[0]!);
+    for (const name of await readdir(folder))
+      if (name.endsWith('.spool')) await truncate(join(folder, name), 100);
+    relay.upgradeRefusal = undefined;
+    await until(() => opened.path.kind === 'failed');
+    expect(opened.path).toMatchObject({ reason: { code: 'SPOOL_FAILED' } });
+    expect((await share(opened)).recordingId).not.toBe(recordingId);
+  });
+
+  it.each<ErrorCode>(['DEVICE_REVOKED', 'FORBIDDEN', 'PROTOCOL_UNSUPPORTED'])(
+    '[U11] goes on in no other recording when the relay refuses the device with %s',
+    async (code) => {
+      const opened = open();
+      await share(opened);
+      await until(() => opened.path.kind === 'uploading');
+      relay.helloRefusal = new CodedError(code, 'Not this one.');
+      relay.cut();
+      await until(() => opened.path.kind === 'failed');
+      await expect(opened.openCurrent(PUBLISHER, SOURCE)).rejects.toMatchObject({ code });
+    },
+  );
+
+  it('tells what of this enrolment waits on this disk', async () => {
+    relay.upgradeRefusal = new CodedError('UNAVAILABLE', 'Not now.');
+    const opened = open();
+    expect(opened.backlogBytes).toBe(0);
+    const { recordingId } = await share(opened);
+    expect(opened.backlogBytes).toBeGreaterThan(KIB);
+    relay.upgradeRefusal = undefined;
+    await opened.endCurrent();
+    await until(() => opened.path.kind === 'finished');
+    expect(opened.path).toMatchObject({ recordingId });
+    expect(opened.backlogBytes).toBe(0);
+  });
+
+  it('does not count what waits under another enrolment', async () => {
+    relay.upgradeRefusal = new CodedError('UNAVAILABLE', 'Not now.');
+    const opened = open({ isOurs: false });
+    await share(opened);
+    expect(opened.backlogBytes).toBe(0);
   });
 
   it('goes on in another recording when the relay has sealed the one it has, and in none when it is revoked', async () => {
@@ -223,8 +382,7 @@ describe('a share that the end of the app has interrupted', () => {
     await opened.resume(recordingId);
     expect(opened.resumable).toBeNull();
     expect(await opened.openCurrent(PUBLISHER, SOURCE)).toBe(recordingId);
-    await opened.beginEpoch(recordingId, EPOCH);
-    await opened.appendMedia(recordingId, new Uint8Array(KIB), 2);
+    await opened.appendMedia(recordingId, slice(await opened.beginEpoch(recordingId, EPOCH), 2));
     await opened.endCurrent();
     await until(() => opened.path.kind === 'finished');
     expect(reader.outline).toEqual([

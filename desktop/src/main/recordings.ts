@@ -6,6 +6,7 @@
 import { CodedError, createId, type EpochEndReason, type EpochStart, type Id } from '@proofcast/shared';
 import type { Logger } from 'pino';
 import type { RecordingPath, Resumable, UploadItem } from '../ipc.ts';
+import { isRecordingReplaceable } from '../refusals.ts';
 import { CaptureWatch } from './capture-watch.ts';
 import type { ChunkSpool } from './chunk-spool.ts';
 import { InterruptedRecording } from './interrupted-recording.ts';
@@ -25,12 +26,22 @@ interface Options {
   readonly onChanged: () => void;
 }
 
+/** What the page has captured, and in which epoch. */
+export interface Slice {
+  readonly epoch: number;
+  readonly bytes: Uint8Array;
+  readonly captureTimeUs: number;
+}
+
 export class Recordings {
   readonly #options: Options;
   /** The running recording, or the last one of this run. */
   #current: SpooledRecording | undefined;
   #interrupted: InterruptedRecording | undefined;
   #watch: CaptureWatch | undefined;
+  /** The device sleeps since then, or just woke up, and the epoch that was open is still to be ended. */
+  #suspendedAtUs: number | undefined;
+  #isLocked = false;
 
   /** Begins to upload what earlier runs have left in the spool. */
   constructor(options: Options) {
@@ -42,18 +53,19 @@ export class Recordings {
 
   /**
    * The recording that the running share feeds. It is begun when there is none, or when the relay takes no more of the
-   * one there was. Throws `SPOOL_FULL` or `SPOOL_FAILED`.
+   * one there was, or will soon take no more. Throws `SPOOL_FULL` or `SPOOL_FAILED`, and why the relay takes nothing of
+   * this device.
    */
   async openCurrent(
     publisher: { streamId: Id; deviceId: Id; serverUrl: string },
     source: RecordedSource,
   ): Promise<Id> {
     const { spool, queue } = this.#options;
-    const refusal = this.#current?.refusal;
-    if (this.#current?.isCapturing) {
-      if (refusal && refusal.code !== 'RECORDING_SEALED') throw refusal;
+    const current = this.#current;
+    if (current?.isCapturing) {
+      if (current.refusal && !isRecordingReplaceable(current.refusal.code)) throw current.refusal;
       await spool.space.checkRoom();
-      if (!refusal) return this.#current.start.recordingId;
+      if (!current.refusal && !current.isNearlyFull) return current.start.recordingId;
     }
     // Whoever shares something else has declined to go on with what was interrupted.
     this.declineResumption();
@@ -89,27 +101,75 @@ export class Recordings {
     if (interrupted) this.#finish(interrupted.recording);
   }
 
-  async beginEpoch(recordingId: Id, start: EpochStart): Promise<void> {
+  /** Resolves with the number of the epoch, which what belongs to it must name. */
+  async beginEpoch(recordingId: Id, start: EpochStart): Promise<number> {
     const recording = this.#running(recordingId);
     this.#closeWatch();
-    await recording.beginEpoch(start);
+    this.#suspendedAtUs = undefined;
+    const epoch = await recording.beginEpoch(start);
+    if (this.#isLocked) this.#note('screen-locked');
     // The page that began it may have died meanwhile.
-    if (!recording.isEpochOpen) return;
+    if (!recording.isEpochOpen) return epoch;
     const { stallAfterMs, onChanged } = this.#options;
     this.#watch = new CaptureWatch(recording, stallAfterMs, onChanged);
+    return epoch;
   }
 
-  async appendMedia(recordingId: Id, bytes: Uint8Array, captureTimeUs: number): Promise<void> {
+  /**
+   * Resolves with whether the recording is nearly full: the next epoch should begin soon, in another one. Throws as
+   * `SpooledRecording.appendMedia` does, and `MESSAGE_UNEXPECTED` for a slice of another epoch than the current one.
+   */
+  async appendMedia(recordingId: Id, { epoch, bytes, captureTimeUs }: Slice): Promise<boolean> {
     const recording = this.#running(recordingId);
+    if (epoch !== recording.epoch) {
+      throw new CodedError(
+        'MESSAGE_UNEXPECTED',
+        `Cannot add to epoch ${epoch} of ${recordingId}: epoch ${recording.epoch} has begun.`,
+      );
+    }
     this.#watch?.onMedia();
-    await recording.appendMedia(bytes, captureTimeUs);
+    // What is handed over after the sleep was captured before it.
+    await recording.appendMedia(bytes, Math.min(captureTimeUs, this.#suspendedAtUs ?? captureTimeUs));
+    return recording.isNearlyFull;
   }
 
-  /** Why the epoch has ended, by the word of the page. Throws `SPOOL_FULL` or `SPOOL_FAILED`. */
-  async endEpoch(recordingId: Id, reason: EpochEndReason): Promise<void> {
+  /** Why an epoch has ended, by the word of the page; one that another has followed has. Throws `SPOOL_FULL` or `SPOOL_FAILED`. */
+  async endEpoch(
+    recordingId: Id,
+    { epoch, reason }: { epoch: number; reason: EpochEndReason },
+  ): Promise<void> {
     const recording = this.#running(recordingId);
+    if (epoch !== recording.epoch) return;
     this.#closeWatch();
-    await recording.endEpoch(reason);
+    await recording.endEpoch(reason, reason === 'suspended' ? this.#suspendedAtUs : undefined);
+  }
+
+  /** The device goes to sleep; the page is told to end the epoch, which may be possible only when it wakes up. */
+  onSuspend(): void {
+    if (!this.#current?.isEpochOpen) return;
+    this.#closeWatch();
+    this.#suspendedAtUs ??= Date.now() * 1000;
+  }
+
+  /**
+   * The device is awake. Whether the page is to end its epoch now, because nobody could say that the device would sleep:
+   * some systems leave no time for that. They also say twice that it is awake.
+   */
+  onResume(): boolean {
+    const recording = this.#current;
+    if (this.#suspendedAtUs !== undefined || !recording?.isEpochOpen) return false;
+    const lastUs = recording.lastCaptureTimeUs;
+    if (Date.now() * 1000 - lastUs < this.#options.stallAfterMs * 1000) return false;
+    this.#closeWatch();
+    this.#suspendedAtUs = lastUs;
+    return true;
+  }
+
+  /** Whether the person looks at the lock screen. It is recorded with what is being captured. */
+  setLocked(isLocked: boolean): void {
+    if (isLocked === this.#isLocked) return;
+    this.#isLocked = isLocked;
+    this.#note(isLocked ? 'screen-locked' : 'screen-unlocked');
   }
 
   /** The page that fed the running recording is gone; another one will go on with it. Never rejects. */
@@ -136,6 +196,13 @@ export class Recordings {
     await this.#options.queue.discard(recordingId);
     if (isCurrent) this.#current = undefined;
     this.#options.onChanged();
+  }
+
+  /** Bytes of recordings of this enrolment that only this disk has. */
+  get backlogBytes(): number {
+    return this.#options.queue.uploads
+      .filter(({ recording }) => this.#options.isOurs(recording))
+      .reduce((sum, { recording }) => sum + recording.backlogBytes, 0);
   }
 
   sendStill(jpeg: Uint8Array, captureTimeUs: number): void {
@@ -225,6 +292,12 @@ export class Recordings {
       .finish()
       .catch((error: unknown) => log.error({ err: error, recordingId }, 'a recording cannot be finished'))
       .finally(onChanged);
+  }
+
+  /** A spool that takes no events takes no media either, and whoever appends that is told. */
+  #note(type: 'screen-locked' | 'screen-unlocked'): void {
+    if (!this.#current?.isEpochOpen) return;
+    this.#current.appendEvent({ type, data: {} }).catch(() => undefined);
   }
 
   #closeWatch(): void {

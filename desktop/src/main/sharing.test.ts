@@ -53,9 +53,21 @@ describe('sharing', () => {
     const sharing = open();
     sharing.begin(WINDOW);
     sharing.takeSource();
-    sharing.lose();
+    sharing.lose(WINDOW.sourceId);
     sharing.interrupt();
     expect(sharing.description).toMatchObject({ kind: 'lost', source: WINDOW });
+  });
+
+  it('does not lose its source by a late word about the one before', () => {
+    const sharing = open();
+    sharing.begin(WINDOW);
+    sharing.takeSource();
+    sharing.begin(SCREEN);
+    sharing.lose(WINDOW.sourceId);
+    expect(sharing.takeSource()).toBe('screen:1:0');
+    sharing.lose(WINDOW.sourceId);
+    sharing.interrupt();
+    expect(sharing.description).toMatchObject({ kind: 'interrupted', source: SCREEN });
   });
 
   it('that is being stopped is not taken up by the next page, and gets no other source', () => {

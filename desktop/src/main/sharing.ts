@@ -93,9 +93,11 @@ export class Sharing {
     this.#change({ kind: 'interrupted', source: state.source, sinceMs: Date.now() });
   }
 
-  /** The source can no longer be captured. */
-  lose(): void {
-    if (this.#state.kind === 'sharing') this.#change({ kind: 'lost', source: this.#state.source });
+  /** The source can no longer be captured. Nothing happens when another one is captured by now, or is about to be. */
+  lose(sourceId: string): void {
+    const state = this.#state;
+    if (state.kind !== 'sharing' || state.source.sourceId !== sourceId) return;
+    this.#change({ kind: 'lost', source: state.source });
   }
 
   announceStop(): void {

@@ -17,6 +17,10 @@ export interface SpoolPosition {
   readonly epoch: number;
   /** Whether media may follow without a new epoch. */
   readonly isEpochOpen: boolean;
+  /** How many of the chunks before are events. */
+  readonly eventCount: number;
+  /** Publisher's clock at the last chunk; at the start of the recording before the first one. */
+  readonly captureTimeUs: number;
   /** Chain value of the last chunk. */
   readonly chain: Uint8Array;
 }
@@ -26,30 +30,45 @@ export interface SpoolPosition {
  *    4  u32  flags: 1 = an epoch is open
  *    8  u64  next sequence
  *   16  i32  epoch
- *   20  u32  zero
- *   24  32 B chain value
- *   56  32 B SHA-256 of everything before
+ *   20  u32  number of events
+ *   24  u64  capture time of the last chunk (µs since 1970)
+ *   32  32 B chain value
+ *   64  32 B SHA-256 of everything before
  */
-export const POSITION_BYTES = 88;
+export const POSITION_BYTES = 96;
 
-const MAGIC = 0xf050_5331;
+const MAGIC = 0xf050_5332;
 const FLAG_EPOCH_OPEN = 1;
-const CHAIN_OFFSET = 24;
+const CHAIN_OFFSET = 32;
 const HASH_OFFSET = CHAIN_OFFSET + SHA256_BYTES;
 
 /** [C1] Where every recording begins. */
 export function firstPosition(start: RecordingStart): SpoolPosition {
-  return { nextSequence: 0, epoch: -1, isEpochOpen: false, chain: sha256(encodeStartRecord(start)) };
+  return {
+    nextSequence: 0,
+    epoch: -1,
+    isEpochOpen: false,
+    eventCount: 0,
+    captureTimeUs: start.startedAtUs,
+    chain: sha256(encodeStartRecord(start)),
+  };
 }
 
 /** The position behind `chunk`, which follows `before`. */
 export function positionBehind(
   before: SpoolPosition,
-  chunk: Pick<Chunk, 'sequence' | 'epoch' | 'chain'>,
-  isEpochOpen = before.isEpochOpen,
+  { kind, sequence, epoch, captureTimeUs, chain }: Omit<Chunk, 'payload' | 'sha256' | 'signature'>,
+  isEpochOpen: boolean,
 ): SpoolPosition {
-  // A copy: the chain value must not keep a whole file in memory.
-  return { nextSequence: chunk.sequence + 1, epoch: chunk.epoch, isEpochOpen, chain: chunk.chain.slice() };
+  return {
+    nextSequence: sequence + 1,
+    epoch,
+    isEpochOpen,
+    eventCount: before.eventCount + (kind === 'event' ? 1 : 0),
+    captureTimeUs,
+    // A copy: the chain value must not keep a whole file in memory.
+    chain: chain.slice(),
+  };
 }
 
 export function isSamePosition(a: SpoolPosition, b: SpoolPosition): boolean {
@@ -61,13 +80,16 @@ export function isSamePosition(a: SpoolPosition, b: SpoolPosition): boolean {
   );
 }
 
-export function encodePosition({ nextSequence, epoch, isEpochOpen, chain }: SpoolPosition): Uint8Array {
+export function encodePosition(position: SpoolPosition): Uint8Array {
+  const { nextSequence, epoch, isEpochOpen, eventCount, captureTimeUs, chain } = position;
   const bytes = new Uint8Array(POSITION_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, MAGIC);
   view.setUint32(4, isEpochOpen ? FLAG_EPOCH_OPEN : 0);
   view.setBigUint64(8, BigInt(nextSequence));
   view.setInt32(16, epoch);
+  view.setUint32(20, eventCount);
+  view.setBigUint64(24, BigInt(captureTimeUs));
   bytes.set(chain, CHAIN_OFFSET);
   bytes.set(sha256(bytes.subarray(0, HASH_OFFSET)), HASH_OFFSET);
   return bytes;
@@ -85,6 +107,8 @@ export function decodePosition(bytes: Uint8Array): SpoolPosition | null {
     nextSequence: Number(view.getBigUint64(8)),
     epoch: view.getInt32(16),
     isEpochOpen: (view.getUint32(4) & FLAG_EPOCH_OPEN) !== 0,
+    eventCount: view.getUint32(20),
+    captureTimeUs: Number(view.getBigUint64(24)),
     chain: bytes.slice(CHAIN_OFFSET, HASH_OFFSET),
   };
 }

@@ -3,49 +3,15 @@
  * sent, one after the other. A frame carries its own length and hash, so a tail that was torn by a crash is recognised
  * and cut without any further bookkeeping.
  */
-import {
-  bytesEqual,
-  chainInput,
-  CHUNK_HEADER_BYTES,
-  decodeChunk,
-  encodeChunkHead,
-  parseMessage,
-  RECORDING_EVENTS,
-  type Chunk,
-  type RecordingEvent,
-} from '@proofcast/shared';
 import { open, rm, type FileHandle } from 'node:fs/promises';
-import {
-  decodePosition,
-  encodePosition,
-  POSITION_BYTES,
-  positionBehind,
-  sha256,
-  type SpoolPosition,
-} from './spool-position.ts';
+import { findFrames, type FoundFrames, type StoredFrame } from './spool-frames.ts';
+import { decodePosition, encodePosition, POSITION_BYTES, type SpoolPosition } from './spool-position.ts';
 
-export interface StoredFrame {
-  readonly sequence: number;
-  readonly offset: number;
-  readonly frameBytes: number;
-  readonly payloadBytes: number;
-}
-
-export interface RecoveredSegment {
+export interface RecoveredFile extends FoundFrames {
   readonly segment: SpoolSegment;
-  readonly frames: readonly StoredFrame[];
-  /** Behind the last whole frame. */
-  readonly position: SpoolPosition;
-  /** The last chunk, when it is an event. */
-  readonly lastEvent: RecordingEvent | null;
-  /** Publisher's clock at the last chunk; null when there is none in this file. */
-  readonly lastCaptureTimeUs: number | null;
-  /** Bytes of the torn tail that were cut; 0 when the file was whole. */
+  /** Bytes of the torn tail that were cut; 0 when there was none. */
   readonly cutBytes: number;
 }
-
-/** Where the u32 with the payload's length stands in a frame; see chunk-frame.ts. */
-const PAYLOAD_LENGTH_OFFSET = 24;
 
 export class SpoolSegment {
   readonly path: string;
@@ -60,6 +26,8 @@ export class SpoolSegment {
 
   /** Resolves when the new file says on the disk what it follows; its name is the caller's to sync. */
   static async create(path: string, position: SpoolPosition): Promise<SpoolSegment> {
+    // One of that name would be the leftover of an attempt that failed, and could not be deleted then.
+    await rm(path, { force: true });
     const file = await open(path, 'wx+', 0o600);
     try {
       await file.write(encodePosition(position), 0, POSITION_BYTES, 0);
@@ -84,23 +52,27 @@ export class SpoolSegment {
   }
 
   /**
-   * Opens a segment that was left behind and cuts it at the first frame that is not whole, not the next one, or not
-   * what its hashes say, and before chunk `endSequence`, which the next segment begins with.
+   * Opens a segment that was left behind, with the chunks before `endSequence`, which are known to be on the disk. When
+   * that is not known, and `endSequence` infinite, it is cut behind its last whole frame: there a crash has torn what was
+   * never synced.
    */
   static async recover(
     path: string,
-    { position, endSequence }: { position: SpoolPosition; endSequence: number },
-  ): Promise<RecoveredSegment> {
+    bounds: { position: SpoolPosition; endSequence: number },
+  ): Promise<RecoveredFile> {
     const file = await open(path, 'r+');
     try {
       const bytes = await file.readFile();
-      const found = readFrames(bytes, position, endSequence);
-      if (found.endOffset < bytes.length) {
-        await file.truncate(found.endOffset);
+      const found = findFrames(bytes, bounds);
+      const isReadable = found.frames.length > 0 || decodePosition(bytes) !== null;
+      const mayBeTorn = bounds.endSequence === Number.POSITIVE_INFINITY;
+      const sizeBytes = isReadable && mayBeTorn ? found.endOffset : bytes.length;
+      if (sizeBytes < bytes.length) {
+        await file.truncate(sizeBytes);
         await file.sync();
       }
-      const segment = new SpoolSegment(path, file, found.endOffset);
-      return { ...found, segment, cutBytes: bytes.length - found.endOffset };
+      const segment = new SpoolSegment(path, file, sizeBytes);
+      return { ...found, segment, cutBytes: bytes.length - sizeBytes };
     } catch (error) {
       await file.close();
       throw error;
@@ -156,55 +128,5 @@ class ShortWriteError extends Error {
 
   constructor(writtenBytes: number, wantedBytes: number, path: string) {
     super(`Wrote ${writtenBytes} of ${wantedBytes} bytes to ${path}.`);
-  }
-}
-
-function readFrames(
-  bytes: Uint8Array,
-  before: SpoolPosition,
-  endSequence: number,
-): Omit<RecoveredSegment, 'segment' | 'cutBytes'> & { endOffset: number } {
-  const frames: StoredFrame[] = [];
-  let position = before;
-  let lastEvent: RecordingEvent | null = null;
-  let lastCaptureTimeUs: number | null = null;
-  let offset = POSITION_BYTES;
-  while (offset < bytes.length && position.nextSequence < endSequence) {
-    const chunk = wholeChunkAt(bytes, offset, position);
-    if (!chunk) break;
-    const frameBytes = CHUNK_HEADER_BYTES + chunk.payload.length;
-    frames.push({ sequence: chunk.sequence, offset, frameBytes, payloadBytes: chunk.payload.length });
-    lastEvent = chunk.kind === 'event' ? parseEvent(chunk.payload) : null;
-    lastCaptureTimeUs = chunk.captureTimeUs;
-    position = positionBehind(position, chunk, isEpochOpenAfter(lastEvent, position));
-    offset += frameBytes;
-  }
-  return { frames, position, lastEvent, lastCaptureTimeUs, endOffset: offset };
-}
-
-function isEpochOpenAfter(event: RecordingEvent | null, { isEpochOpen }: SpoolPosition): boolean {
-  if (event?.type === 'epoch-started') return true;
-  return isEpochOpen && event?.type !== 'epoch-ended';
-}
-
-/** The event was made by this app and is covered by its hash, so it is one. */
-function parseEvent(payload: Uint8Array): RecordingEvent {
-  return parseMessage(RECORDING_EVENTS, new TextDecoder().decode(payload));
-}
-
-function wholeChunkAt(bytes: Uint8Array, offset: number, before: SpoolPosition): Chunk | null {
-  if (bytes.length - offset < CHUNK_HEADER_BYTES) return null;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + offset);
-  const end = offset + CHUNK_HEADER_BYTES + view.getUint32(PAYLOAD_LENGTH_OFFSET);
-  if (end > bytes.length) return null;
-  try {
-    const chunk = decodeChunk(bytes.subarray(offset, end));
-    if (!bytesEqual(sha256(chunk.payload), chunk.sha256)) return null;
-    const head = encodeChunkHead({ ...chunk, payloadBytes: chunk.payload.length });
-    const follows = bytesEqual(sha256(chainInput(before.chain, head, chunk.sha256)), chunk.chain);
-    return follows && chunk.sequence === before.nextSequence ? chunk : null;
-  } catch {
-    // Not a frame at all: what follows the last whole one is the torn tail.
-    return null;
   }
 }

@@ -17,6 +17,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncDirectory } from './atomic-file.ts';
 import { ChunkSealer } from './chunk-sealer.ts';
+import { NEARLY_FULL, type RecordingLimits } from './config.ts';
 import { KeptChunks } from './kept-chunks.ts';
 import {
   readRecordingFile,
@@ -26,13 +27,15 @@ import {
   type SpooledStart,
 } from './recording-file.ts';
 import { firstPosition, type SpoolPosition } from './spool-position.ts';
-import { recoverFrames } from './spool-recovery.ts';
+import { recoverFrames, type RecoveredFrames } from './spool-recovery.ts';
 import { diskFull, type SpoolSpace } from './spool-space.ts';
 
 interface Options {
   readonly directory: string;
   readonly segmentBytes: number;
   readonly space: SpoolSpace;
+  /** Until the relay has told its own. */
+  readonly limits: RecordingLimits;
 }
 
 /** What is to become one or more chunks. */
@@ -66,13 +69,14 @@ export class SpooledRecording {
   #draining: Promise<void> | undefined;
   #finishing: Promise<number> | undefined;
   #closing: Promise<void> | undefined;
-  #beginning: Promise<void> | undefined;
+  #beginning: Promise<number> | undefined;
   #epoch: EpochState = { kind: 'none' };
   #reservedBytes = 0;
   #chunkCount: number | null = null;
   #isInterrupted = false;
   #lastCaptureTimeUs: number;
   #refusal: CodedError | undefined;
+  #limits: RecordingLimits;
 
   private constructor(
     { start, source }: Pick<RecordingFile, 'start' | 'source'>,
@@ -84,7 +88,8 @@ export class SpooledRecording {
     this.#options = options;
     this.#sealer = new ChunkSealer(position);
     this.#kept = new KeptChunks(options.directory, options.segmentBytes, (bytes) => this.#release(bytes));
-    this.#lastCaptureTimeUs = start.startedAtUs;
+    this.#limits = options.limits;
+    this.#lastCaptureTimeUs = position.captureTimeUs;
   }
 
   /** Begins a recording in a new folder. */
@@ -93,7 +98,7 @@ export class SpooledRecording {
     options: Options,
   ): Promise<SpooledRecording> {
     await mkdir(options.directory, { mode: 0o700 });
-    await writeRecordingFile(options.directory, { version: 2, start, source, chunkCount: null });
+    await writeRecordingFile(options.directory, { version: 3, start, source, chunkCount: null });
     await syncDirectory(dirname(options.directory));
     return new SpooledRecording({ start, source }, firstPosition(start), options);
   }
@@ -102,19 +107,20 @@ export class SpooledRecording {
    * Opens what an earlier run left in a folder. One that was not stopped in order is interrupted: it may be resumed or
    * finished. Throws when the folder does not say which recording it holds.
    */
-  static async recover(options: Options): Promise<{ recording: SpooledRecording; cutBytes: number }> {
+  static async recover(
+    options: Options,
+  ): Promise<{ recording: SpooledRecording } & Pick<RecoveredFrames, 'cutBytes' | 'isDamaged'>> {
     const file = await readRecordingFile(options.directory);
-    const recovered = await recoverFrames(options.directory, file.start);
+    const recovered = await recoverFrames(options.directory, file);
     const recording = new SpooledRecording(file, recovered.position, options);
     recording.#kept.takeOver(recovered);
     recording.#reservedBytes = recording.#kept.frameBytes;
     options.space.occupy(recording.#reservedBytes);
-    recording.#lastCaptureTimeUs = recovered.lastCaptureTimeUs ?? file.start.startedAtUs;
-    const { lastEvent } = recovered;
+    const { lastEvent, cutBytes, isDamaged } = recovered;
     const wasStopped = lastEvent?.type === 'epoch-ended' && lastEvent.data.reason === 'stopped';
     if (file.chunkCount !== null || wasStopped || recording.appendedCount === 0) await recording.finish();
     else await recording.#onInterrupted(recovered.position.isEpochOpen);
-    return { recording, cutBytes: recovered.cutBytes };
+    return { recording, cutBytes, isDamaged };
   }
 
   /** Number of chunks that are on a disk, here or durable at the relay; the number of the next one. */
@@ -147,6 +153,22 @@ export class SpooledRecording {
     return this.#epoch.kind === 'open' && !this.#refusal;
   }
 
+  /** Number of the epoch begun last; -1 before the first one. */
+  get epoch(): number {
+    return this.#sealer.position.epoch;
+  }
+
+  /** The relay takes little more of it, and another one should be begun; what is left is for the rest of the epoch. */
+  get isNearlyFull(): boolean {
+    const { nextSequence, epoch, eventCount } = this.#sealer.position;
+    const { maxChunks, maxEpochs, maxEvents } = this.#limits;
+    return (
+      nextSequence >= maxChunks * NEARLY_FULL ||
+      epoch + 1 >= maxEpochs * NEARLY_FULL ||
+      eventCount >= maxEvents * NEARLY_FULL
+    );
+  }
+
   /** Publisher's clock at the last chunk. */
   get lastCaptureTimeUs(): number {
     return this.#lastCaptureTimeUs;
@@ -166,6 +188,11 @@ export class SpooledRecording {
     return this.#kept.durableBytes;
   }
 
+  /** The relay has told what it takes of one recording. */
+  setLimits(limits: RecordingLimits): void {
+    this.#limits = limits;
+  }
+
   /** Calls `listener` after chunks were appended and when the recording was resumed or has ended. */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
@@ -180,19 +207,22 @@ export class SpooledRecording {
   }
 
   /**
-   * Begins the next epoch; media belongs to the epoch begun last. One that is open is ended first. Throws as
-   * `appendMedia` does.
+   * Begins the next epoch; media belongs to the epoch begun last. One that is open is ended first. Resolves with its
+   * number; throws as `appendMedia` does.
    */
-  beginEpoch(data: EpochStart): Promise<void> {
+  beginEpoch(data: EpochStart): Promise<number> {
     this.#beginning = this.#beginEpoch(data);
     return this.#beginning;
   }
 
-  /** Says why the epoch has ended, when one is open; nothing follows in it. Resolves when that is on the disk. */
-  async endEpoch(reason: EpochEndReason): Promise<void> {
+  /**
+   * Says why the epoch has ended, and when if that is not now; only when one is open, and nothing follows in it. Resolves
+   * when that is on the disk.
+   */
+  async endEpoch(reason: EpochEndReason, captureTimeUs?: number): Promise<void> {
     // One that is just being begun would otherwise stay open.
     await this.#beginning?.catch(() => undefined);
-    await this.#endEpoch(reason);
+    await this.#endEpoch(reason, captureTimeUs);
   }
 
   /** Resolves when the event is on the disk; throws as `appendMedia` does. */
@@ -271,7 +301,7 @@ export class SpooledRecording {
     await this.#endEpoch('app-crashed', this.#lastCaptureTimeUs).catch(() => undefined);
   }
 
-  async #beginEpoch(data: EpochStart): Promise<void> {
+  async #beginEpoch(data: EpochStart): Promise<number> {
     this.#checkOpen();
     await this.#endEpoch('recorder-restarted');
     await this.#options.space.checkRoom().catch((error: unknown) => {
@@ -282,6 +312,7 @@ export class SpooledRecording {
     this.#checkOpen();
     await this.#append({ kind: 'event', event: { type: 'epoch-started', data }, captureTimeUs: nowUs() });
     this.#epoch = { kind: 'open' };
+    return this.epoch;
   }
 
   async #endEpoch(reason: EpochEndReason, captureTimeUs = nowUs()): Promise<void> {
@@ -310,7 +341,7 @@ export class SpooledRecording {
     this.#chunkCount = chunkCount;
     this.#announce();
     // A full disk must not keep what is on it from being uploaded: after a restart the recording can be ended again.
-    await writeRecordingFile(this.#options.directory, { version: 2, start, source, chunkCount }).catch(
+    await writeRecordingFile(this.#options.directory, { version: 3, start, source, chunkCount }).catch(
       () => undefined,
     );
     return chunkCount;

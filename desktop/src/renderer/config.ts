@@ -33,8 +33,26 @@ export const STILL = {
 /** A share whose source is gone, and for which nobody chooses another one, is stopped. */
 export const SOURCE_GONE_STOP_MS = 30 * 60_000;
 
+/**
+ * After the system said that the device goes to sleep, and has not said that it is awake: recording goes on then, for it
+ * is. Time stands still while it sleeps.
+ */
+export const SUSPEND_TOLERANCE_MS = 10_000;
+
 /** Between two attempts to record again after the recording path failed in a way that may pass. */
 export const RECORDING_RETRY = { initialDelayMs: 1_000, maxDelayMs: 30_000 } as const;
+
+/** Between two recordings of a share when the relay refuses each; what it refused stays on this disk. */
+export const REFUSED_RETRY = { initialDelayMs: 1_000, maxDelayMs: 10 * 60_000 } as const;
+
+/** An epoch that has lasted for so long has proven that recording works: the next failure is the first one again. */
+export const RECORDING_PROVEN_MS = 60_000;
+
+/**
+ * How long the last slices of a capture, and why it ended, may take to the disk of this machine. Then the screen is
+ * released without them.
+ */
+export const LAST_SLICES_TIMEOUT_MS = 10_000;
 
 export const SFU = {
   reconnect: DEFAULT_RECONNECT_LIMITS,

@@ -5,7 +5,7 @@
 import { CodedError, toCodedError, type Id } from '@proofcast/shared';
 import type { SharedSource, ShareState } from '../ipc.ts';
 import { startCapture, type Capture } from './capture.ts';
-import { SOURCE_GONE_STOP_MS } from './config.ts';
+import { LAST_SLICES_TIMEOUT_MS, SOURCE_GONE_STOP_MS } from './config.ts';
 import { ask } from './main-process.ts';
 import { RecordingFeed, type FeedEndReason } from './recording-feed.ts';
 import { SfuPublisher, type LivePath } from './sfu-publisher.ts';
@@ -52,6 +52,8 @@ export class PublishSession {
   #isAborted = false;
   /** The last slices of a source that is captured no more are on their way. */
   #winding: Promise<void> = Promise.resolve();
+  /** Counts the choices of a source, and the ends of shares: what was chosen before is of no interest any more. */
+  #choices = 0;
   #stopping: Promise<void> | undefined;
   #deadline: number | undefined;
   #isWatched = false;
@@ -89,26 +91,31 @@ export class PublishSession {
     );
   }
 
-  /** Captures another source, or the same one again, in the same share. Never rejects. */
+  /**
+   * Captures another source, or the same one again, in the same share. Of several choices that overtake one another the
+   * last one counts, and what was captured for the others is released unseen. Never rejects.
+   */
   async changeSource(source: SharedSource): Promise<void> {
     const state = this.#state;
     if (state.kind !== 'sharing') return;
-    const before = this.#take;
+    this.#choices += 1;
+    const choice = this.#choices;
+    const isOvertaken = () => choice !== this.#choices;
     this.#update({ changeFailure: null });
     try {
       await ask('beginSharing', { source });
+      if (isOvertaken()) return;
       const capture = await this.#capture();
-      if (before) this.#endTake(before, 'source-changed');
+      if (isOvertaken()) return capture.close();
+      if (this.#take) this.#endTake(this.#take, 'source-changed');
       // The last slices of one source must not get among those of the next one.
       await this.#winding;
-      if (this.#isOver) return capture.close();
-      this.#beginTake(source, capture, state);
+      if (isOvertaken()) return capture.close();
+      if (capture.track.readyState === 'live') return this.#beginTake(source, capture, state);
+      capture.close();
+      throw sourceGone(source);
     } catch (error) {
-      const failure = toCodedError(error);
-      if (before && before === this.#take) {
-        await ask('beginSharing', { source: state.source }).catch(() => undefined);
-        this.#update({ changeFailure: failure });
-      } else this.#update({ captureFailure: failure });
+      if (!isOvertaken()) await this.#onChangeFailed(toCodedError(error));
     }
   }
 
@@ -137,9 +144,14 @@ export class PublishSession {
     this.#take?.camera.setInterval(intervalMs);
   }
 
-  /** There is room on this disk again. */
-  onRoom(): void {
+  /** There is room on this disk again, or the device is awake. */
+  recordNow(): void {
     this.#take?.feed.retryNow();
+  }
+
+  /** The device goes to sleep. */
+  suspend(): void {
+    this.#take?.feed.suspend();
   }
 
   #attempt(
@@ -167,13 +179,17 @@ export class PublishSession {
   }
 
   async #giveUp(error: CodedError | null): Promise<void> {
-    await ask('endSharing', {}).catch(() => undefined);
-    this.#change({ kind: 'idle', error });
+    const ended = ask('endSharing', {}).catch(() => undefined);
+    const isEnded = await resolvesWithin(LAST_SLICES_TIMEOUT_MS, ended);
+    this.#change({ kind: 'idle', error: isEnded ? error : diskSilent() });
   }
 
-  /** Whether the share has ended, or is about to. */
-  get #isOver(): boolean {
-    return this.#state.kind !== 'sharing';
+  async #onChangeFailed(failure: CodedError): Promise<void> {
+    if (this.#state.kind !== 'sharing') return;
+    const { source, interruptedAtMs, startedAtMs } = this.#state;
+    if (!this.#take) return this.#wait(source, { captureFailure: failure, interruptedAtMs, startedAtMs });
+    await ask('beginSharing', { source }).catch(() => undefined);
+    this.#update({ changeFailure: failure });
   }
 
   #capture(): Promise<Capture> {
@@ -191,7 +207,7 @@ export class PublishSession {
     const { track, preview } = capture;
     const feed = new RecordingFeed({
       track,
-      sourceName: source.name,
+      source,
       onFailure: (recordingFailure) => this.#update({ recordingFailure }),
     });
     const camera = new StillCamera(track, (bytes, captureTimeUs) =>
@@ -257,21 +273,26 @@ export class PublishSession {
 
   async #end(): Promise<void> {
     if (this.#state.kind === 'sharing') this.#change({ ...this.#state, kind: 'stopping' });
+    this.#choices += 1;
     window.clearTimeout(this.#deadline);
     // Nobody is to see the screen any more, however long the disk takes for the last slice.
     this.#publisher?.close();
     this.#publisher = undefined;
-    await ask('announceStop', {}).catch(() => undefined);
+    // Nor may a main process that is busy keep the screen captured; what is asked of it arrives in this order.
+    void ask('announceStop', {}).catch(() => undefined);
     if (this.#take) this.#endTake(this.#take, 'stopped');
     await this.#winding;
     await this.#giveUp(null);
   }
 
-  /** The recorder to its last slice, then the capture; `#winding` resolves when that is done. */
+  /** The recorder to its last slice, then the capture; `#winding` resolves when that is done, or has taken too long. */
   #endTake({ feed, camera, capture }: Take, reason: FeedEndReason): void {
     this.#take = undefined;
     camera.close();
-    this.#winding = this.#winding.then(() => feed.stop(reason)).then(() => capture.close());
+    const stopped = feed.stop(reason);
+    this.#winding = this.#winding
+      .then(() => resolvesWithin(LAST_SLICES_TIMEOUT_MS, stopped))
+      .then(() => capture.close());
   }
 
   #update(change: Partial<Omit<RunningSession, 'kind'>>): void {
@@ -288,4 +309,22 @@ export class PublishSession {
 
 function sourceGone({ name }: SharedSource): CodedError {
   return new CodedError('MEDIA_UNSUPPORTED', `“${name}” can no longer be captured. It may have been closed.`);
+}
+
+function diskSilent(): CodedError {
+  return new CodedError(
+    'SPOOL_FAILED',
+    'The disk of this machine does not answer. Sharing has stopped; its last seconds may be missing.',
+  );
+}
+
+/** Whether `promise`, which does not reject, has resolved within `timeoutMs`. */
+async function resolvesWithin(timeoutMs: number, promise: Promise<unknown>): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = window.setTimeout(() => late.resolve(false), timeoutMs);
+  try {
+    return await Promise.race([promise.then(() => true), late.promise]);
+  } finally {
+    window.clearTimeout(timer);
+  }
 }

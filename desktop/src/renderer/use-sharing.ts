@@ -31,12 +31,17 @@ export function useSharing(): SharingModel {
     desktop.value = state;
     session.setWatched(state.relayViewerCount > 0);
     session.setStills(state.stillsIntervalMs);
-    if (!hadRoom && !state.isSpoolFull) session.onRoom();
+    if (!hadRoom && !state.isSpoolFull) session.recordNow();
     // The SFU hears of a revocation only when the token expires; the person is not to be watched until then.
     const { recording } = state;
     if (recording.kind === 'failed' && recording.reason.code === 'DEVICE_REVOKED') void session.stop();
   };
-  const subscriptions = [onEvent('stateChanged', accept), onEvent('stopRequested', () => void stopForGood())];
+  const subscriptions = [
+    onEvent('stateChanged', accept),
+    onEvent('suspended', () => session.suspend()),
+    onEvent('resumed', () => session.recordNow()),
+    onEvent('stopRequested', () => void stopForGood()),
+  ];
   onUnmounted(() => subscriptions.forEach((unsubscribe) => unsubscribe()));
 
   const stopForGood = async () => {

@@ -12,9 +12,11 @@ const REASONS: Readonly<Record<GapReason, string>> = {
   'capture-stalled': 'capture stalled',
   'source-changed': 'source changed',
   'recorder-restarted': 'recorder restarted',
+  suspended: 'device asleep',
   'spool-full': 'spool full',
   'publisher-crashed': 'publisher crashed',
   'publisher-offline': 'publisher offline',
+  'no-data': 'no picture came',
   unknown: 'reason unknown',
 };
 

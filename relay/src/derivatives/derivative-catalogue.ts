@@ -7,6 +7,8 @@ import type { DerivativeSource } from './derivative-source.ts';
 
 /** Long work that only people ask for, or that only some recordings need. */
 export const EXPORT_KINDS: readonly DerivativeKind[] = ['mp4', 'joined'];
+/** Of which a company may have a limited number under way: a recording gets what else there is by itself, once. */
+const LIMITED_KIND: DerivativeKind = 'mp4';
 /** Every recording has them. */
 export const STANDARD_KINDS: readonly DerivativeKind[] = ['poster', 'sprite'];
 
@@ -59,7 +61,7 @@ export class DerivativeCatalogue {
     });
   }
 
-  /** Puts one into the queue if it is missing; false when it is an export and `maxExports` of the company are in it. */
+  /** Puts one into the queue if it is missing; false when it is an MP4 and `maxExports` of the company are in it. */
   async add(
     source: DerivativeSource,
     kind: DerivativeKind,
@@ -296,13 +298,13 @@ async function isFull(
   database: Database,
   { kind, companyId, maxExports }: { kind: DerivativeKind; companyId: Id; maxExports: number },
 ): Promise<boolean> {
-  if (!EXPORT_KINDS.includes(kind)) return false;
+  if (kind !== LIMITED_KIND) return false;
   const { count } = await database
     .selectFrom('derivatives')
     .select(({ fn }) => fn.countAll<number>().as('count'))
     .where('company_id', '=', companyId)
     .where('state', 'in', ['waiting', 'running'])
-    .where('kind', 'in', EXPORT_KINDS)
+    .where('kind', '=', LIMITED_KIND)
     .executeTakeFirstOrThrow();
   return count >= maxExports;
 }

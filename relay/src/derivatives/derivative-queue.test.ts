@@ -285,6 +285,30 @@ describe('the queue of derivatives', () => {
     expect(await catalogue.find(recordingId, 'poster')).toMatchObject({ state: 'done', source_chunks: 9 });
   });
 
+  test.each(Array.from({ length: 12 }, (_, microtasks) => microtasks))(
+    'begins what was put in %d microtasks after it had found nothing',
+    async (microtasks) => {
+      const recordingId = await enqueue(createId('company'), 'poster');
+      const nextDueMs = catalogue.nextDueMs.bind(catalogue);
+      const companiesWaiting = catalogue.companiesWaiting.bind(catalogue);
+      let isPutIn = false;
+      catalogue.companiesWaiting = (kinds, nowMs) =>
+        isPutIn ? companiesWaiting(kinds, nowMs) : Promise.resolve([]);
+      catalogue.nextDueMs = async (kinds) => {
+        if (isPutIn) return nextDueMs(kinds);
+        void (async () => {
+          for (let n = 0; n < microtasks; n++) await Promise.resolve();
+          isPutIn = true;
+          queue.wake();
+        })();
+        return null;
+      };
+      queue.wake();
+      await settle();
+      expect(begun.map(({ row }) => row.recording_id)).toEqual([recordingId]);
+    },
+  );
+
   test('goes on when the database fails for a moment', async () => {
     await enqueue(createId('company'), 'poster');
     const real = catalogue.companiesWaiting.bind(catalogue);

@@ -63,7 +63,11 @@ export class DerivativeQueue {
   /** Looks for work. Call it after something was put into the catalogue. */
   wake(): void {
     this.#hasNews = true;
-    this.#filling ??= this.#fillUntilQuiet().finally(() => (this.#filling = null));
+    this.#filling ??= this.#fillUntilQuiet().finally(() => {
+      this.#filling = null;
+      // What came between the last look and this.
+      if (this.#hasNews && !this.#isClosed) this.wake();
+    });
   }
 
   /** From 0 to 1; null when it does not run. */

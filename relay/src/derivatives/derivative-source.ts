@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import { Gap, parseJson, parseWith, type Id } from '@proofcast/shared';
 import type { Database } from '../database/database.ts';
 import type { RecordingRow } from '../database/schema.ts';
+import { isNotBuried } from '../recording/catalogue.ts';
 import { recordingPaths, type RecordingPaths } from '../recording/paths.ts';
 
 export interface SourcePart {
@@ -36,7 +37,7 @@ export interface DerivativeSource {
   readonly paths: RecordingPaths;
 }
 
-/** Null when there is no file, or none any more because the recording goes on. */
+/** Null when there is no file, or none any more because the recording goes on or was deleted. */
 export async function readSource(
   database: Database,
   recordingsDir: string,
@@ -44,8 +45,9 @@ export async function readSource(
 ): Promise<DerivativeSource | null> {
   const row = await database
     .selectFrom('recordings')
-    .selectAll()
-    .where('recording_id', '=', recordingId)
+    .selectAll('recordings')
+    .where('recordings.recording_id', '=', recordingId)
+    .where(isNotBuried)
     .executeTakeFirst();
   if (row === undefined || row.media_path === null) return null;
   const rows = await database

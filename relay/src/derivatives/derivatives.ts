@@ -2,7 +2,7 @@
  * The one face of what is made of recordings for convenience: posters, sprites, exports, joined files. Whatever happens
  * here never touches a recording. Rules D in docs/journal.md.
  */
-import { rm, stat, statfs } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import {
@@ -18,14 +18,16 @@ import {
 import type { Database } from '../database/database.ts';
 import type { DerivativeRow, RecordingRow } from '../database/schema.ts';
 import type { MediaClock } from '../media-clock.ts';
-import { recordingNotFound } from '../recording/catalogue.ts';
+import { RecordingCatalogue, recordingNotFound } from '../recording/catalogue.ts';
 import { publishFile } from '../recording/durable-file.ts';
 import { DerivativeCatalogue, EXPORT_KINDS, STANDARD_KINDS } from './derivative-catalogue.ts';
 import { DERIVATIVE_FORMATS, derivativePath } from './derivative-files.ts';
 import { DerivativeQueue, type Attempt, type DerivativeQueueLimits } from './derivative-queue.ts';
 import { pathsOf, readSource, type DerivativeSource } from './derivative-source.ts';
+import { DiskRoom, type DiskRoomOptions, type Room } from './disk-room.ts';
 import { Ffmpeg, type FfmpegLimits } from './ffmpeg.ts';
 import { Ffprobe } from './ffprobe.ts';
+import { whyNotOneFile } from './timeline.ts';
 import { openWorkspace, removeLeftovers, removeWorkspace } from './workspace.ts';
 
 export interface DerivativesOptions {
@@ -34,9 +36,12 @@ export interface DerivativesOptions {
   readonly recordingsDir: string;
   readonly ffmpegPath: string;
   readonly limits: DerivativeQueueLimits &
-    FfmpegLimits & { readonly minFreeBytes: number; readonly maxExportsPerCompany: number };
+    FfmpegLimits &
+    DiskRoomOptions['limits'] & { readonly maxExportsPerCompany: number };
   readonly clock: MediaClock;
   readonly log: Logger;
+  /** See `DiskRoomOptions`. */
+  readonly freeBytesOf?: (path: string) => Promise<number>;
 }
 
 export interface DerivativeFile {
@@ -56,9 +61,11 @@ const PAGE = 100;
 export class Derivatives {
   readonly #options: DerivativesOptions;
   readonly #catalogue: DerivativeCatalogue;
+  readonly #recordings: RecordingCatalogue;
   readonly #queue: DerivativeQueue;
   readonly #ffmpeg: Ffmpeg;
   readonly #ffprobe: Ffprobe;
+  readonly #room: DiskRoom;
   readonly #sealings = new Set<Promise<void>>();
   #isClosed = false;
 
@@ -66,8 +73,10 @@ export class Derivatives {
     this.#options = options;
     const { limits, clock, log } = options;
     this.#catalogue = new DerivativeCatalogue(options.database);
+    this.#recordings = new RecordingCatalogue(options.database);
     this.#ffmpeg = new Ffmpeg(options);
     this.#ffprobe = new Ffprobe(options);
+    this.#room = new DiskRoom(options);
     this.#queue = new DerivativeQueue({
       catalogue: this.#catalogue,
       make: (row, attempt) => this.#make(row, attempt),
@@ -106,7 +115,7 @@ export class Derivatives {
 
   /**
    * Makes `kind`, again when it has failed. Throws `RECORDING_NOT_FOUND`, also for recordings of other companies,
-   * `RECORDING_NOT_READY`, `MESSAGE_UNEXPECTED` when there is nothing to join, and `LIMIT_REACHED`.
+   * `RECORDING_NOT_READY`, `MESSAGE_UNEXPECTED` when there is nothing to join or too much, and `LIMIT_REACHED`.
    */
   async request(companyId: Id, recordingId: Id, kind: DerivativeKind): Promise<Derivative> {
     await this.#requireRecording(companyId, recordingId);
@@ -116,6 +125,10 @@ export class Derivatives {
     }
     if (kind === 'joined' && source.parts.length === 1) {
       throw new CodedError('MESSAGE_UNEXPECTED', 'Cannot join a recording that has one part: it is whole.');
+    }
+    const because = EXPORT_KINDS.includes(kind) ? whyNotOneFile(source) : null;
+    if (because !== null) {
+      throw new CodedError('MESSAGE_UNEXPECTED', `Cannot make one file of the recording: ${because}.`);
     }
     await this.#queueOnce(source, kind);
     const row = await this.#catalogue.find(recordingId, kind);
@@ -208,10 +221,8 @@ export class Derivatives {
   async #ensure(recordingId: Id, { retryFailed }: { retryFailed: boolean }): Promise<void> {
     const source = await this.#readSource(recordingId);
     if (source === null) return;
-    const kinds: DerivativeKind[] = [
-      ...STANDARD_KINDS,
-      ...(source.parts.length > 1 ? ['joined' as const] : []),
-    ];
+    const isJoinable = source.parts.length > 1 && whyNotOneFile(source) === null;
+    const kinds: DerivativeKind[] = [...STANDARD_KINDS, ...(isJoinable ? ['joined' as const] : [])];
     const nowMs = this.#options.clock.nowMs();
     await this.#catalogue.ensure(source, { kinds, retryFailed, nowMs });
     this.#queue.wake();
@@ -245,13 +256,15 @@ export class Derivatives {
     const source = await this.#readSource(recordingId);
     if (source === null)
       throw new CodedError('RECORDING_NOT_READY', 'The recording has no file at the moment.');
-    const maxOutputBytes = await this.#requireRoom(kind, source);
     const folder = await openWorkspace(recordingsDir, kind, source);
+    let room: Room | null = null;
     try {
-      const bounds = { signal, maxOutputBytes };
+      room = await this.#room.take(folder, neededBytes(kind, source));
+      const { maxOutputBytes } = room;
+      const bounds = { signal: AbortSignal.any([signal, room.signal]), maxOutputBytes };
       const tools = { ffmpeg: this.#ffmpeg, ffprobe: this.#ffprobe };
       const made = await DERIVATIVE_FORMATS[kind].make({ source, folder, bounds, onProgress, ...tools });
-      signal.throwIfAborted();
+      bounds.signal.throwIfAborted();
       const path = derivativePath(source.paths, kind);
       await publishFile(join(folder, made.name), join(recordingsDir, path));
       const { size: sizeBytes } = await stat(join(recordingsDir, path));
@@ -260,22 +273,14 @@ export class Derivatives {
       if (result === 'removed') await rm(join(recordingsDir, path), { force: true });
       const tookMs = Math.round(performance.now() - startedMs);
       log.info({ recordingId, kind, sizeBytes, tookMs, result }, 'made a derivative');
+    } catch (error) {
+      // What was ended for want of room has failed for that.
+      room?.signal.throwIfAborted();
+      throw error;
     } finally {
       await removeWorkspace(folder);
+      room?.release();
     }
-  }
-
-  /** How large the file may become. Room that new recordings need is not taken. */
-  async #requireRoom(kind: DerivativeKind, source: DerivativeSource): Promise<number> {
-    const { recordingsDir, limits } = this.#options;
-    const { bavail, bsize } = await statfs(recordingsDir);
-    const roomBytes = bavail * bsize - limits.minFreeBytes;
-    const neededBytes = EXPORT_KINDS.includes(kind) ? source.sizeBytes : PICTURE_BYTES;
-    if (roomBytes >= neededBytes) return roomBytes;
-    throw new CodedError(
-      'STORAGE_FULL',
-      `Cannot make the file: ${Math.max(0, roomBytes)} bytes may be used, about ${neededBytes} are needed.`,
-    );
   }
 
   #describe(row: DerivativeRow): Derivative {
@@ -290,10 +295,8 @@ export class Derivatives {
     };
   }
 
-  async #requireRecording(companyId: Id, recordingId: Id): Promise<RecordingRow> {
-    const row = await this.#findRecording(recordingId);
-    if (row?.company_id !== companyId) throw recordingNotFound(recordingId);
-    return row;
+  #requireRecording(companyId: Id, recordingId: Id): Promise<RecordingRow> {
+    return this.#recordings.getRow(companyId, recordingId);
   }
 
   async #requireDone(recordingId: Id, kind: DerivativeKind): Promise<DerivativeRow & { path: string }> {
@@ -327,4 +330,8 @@ export class Derivatives {
   #readSource(recordingId: Id): Promise<DerivativeSource | null> {
     return readSource(this.#options.database, this.#options.recordingsDir, recordingId);
   }
+}
+
+function neededBytes(kind: DerivativeKind, { sizeBytes }: DerivativeSource): number {
+  return EXPORT_KINDS.includes(kind) ? sizeBytes : PICTURE_BYTES;
 }

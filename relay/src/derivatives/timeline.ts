@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { CodedError } from '@proofcast/shared';
 import { formatMetadata, planChapters } from './chapters.ts';
 import type { DerivativeJob, MadeFile } from './derivative-job.ts';
+import type { DerivativeSource } from './derivative-source.ts';
 import type { ProbedFile } from './ffprobe.ts';
 import { timelineFilters, type TimelineShape } from './timeline-filters.ts';
 import { partName } from './workspace.ts';
@@ -14,7 +15,9 @@ import { partName } from './workspace.ts';
 /** The last picture's own duration is not known, and sound may end a little later or earlier. */
 const DURATION_TOLERANCE_MS = 2_000;
 /** Each is open at the same time. */
-const MAX_PARTS = 32;
+const MAX_TIMELINE_PARTS = 32;
+/** A gap is filled with silence, which is encoded too; a clock that was set makes one of years. */
+const MAX_TIMELINE_MS = 7 * 24 * 3_600_000;
 /** A slow machine needs longer to encode than it took to record. */
 const TIME_PER_RECORDED_TIME = 4;
 /** Of the whole, once everything is encoded: the rest is the check. */
@@ -31,6 +34,18 @@ export interface TimelineEncoding {
   readonly video: readonly string[];
   readonly audio: readonly string[];
   readonly container: readonly string[];
+}
+
+/** Why the parts of the recording cannot be laid onto one time line, as half a sentence; null when they can. */
+export function whyNotOneFile({ parts, durationMs }: DerivativeSource): string | null {
+  if (parts.length > MAX_TIMELINE_PARTS) {
+    return `it has ${parts.length} parts: at most ${MAX_TIMELINE_PARTS} can be joined`;
+  }
+  if (durationMs > MAX_TIMELINE_MS) {
+    const days = (ms: number): number => Math.ceil(ms / (24 * 3_600_000));
+    return `from its beginning to its end are ${days(durationMs)} days: at most ${days(MAX_TIMELINE_MS)} can be`;
+  }
+  return null;
 }
 
 export async function encodeTimeline(job: DerivativeJob, encoding: TimelineEncoding): Promise<MadeFile> {
@@ -81,11 +96,9 @@ function outputOptions(
 
 async function readShape(job: DerivativeJob): Promise<{ shape: TimelineShape; pictures: number }> {
   const { source, ffprobe, folder, bounds } = job;
-  if (source.parts.length > MAX_PARTS) {
-    throw new CodedError(
-      'DERIVATIVE_FAILED',
-      `The recording has ${source.parts.length} parts; at most ${MAX_PARTS} can be joined.`,
-    );
+  const because = whyNotOneFile(source);
+  if (because !== null) {
+    throw new CodedError('DERIVATIVE_FAILED', `Cannot make one file of the recording: ${because}.`);
   }
   const parts = [];
   let pictures = 0;

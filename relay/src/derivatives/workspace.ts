@@ -2,7 +2,7 @@
  * The folder in which one derivative is made: links to the parts of the recording under bare names, and whatever ffmpeg
  * writes. Nothing in it outlives the attempt, also when the relay is killed in the middle of it.
  */
-import { mkdir, readdir, readFile, readlink, realpath, rm, symlink } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, readlink, realpath, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DerivativeSource } from './derivative-source.ts';
 
@@ -24,6 +24,16 @@ export async function openWorkspace(
 /** The name in the workspace of the file of a part. */
 export function partName(index: number): string {
   return `part-${index}.webm`;
+}
+
+/** What has been written into it; links count nothing. */
+export async function workspaceBytes(folder: string): Promise<number> {
+  let sum = 0;
+  for (const name of await readdir(folder).catch(() => [])) {
+    const found = await lstat(join(folder, name)).catch(() => null);
+    if (found?.isFile() === true) sum += found.size;
+  }
+  return sum;
 }
 
 export function removeWorkspace(folder: string): Promise<void> {

@@ -131,7 +131,8 @@ function nextState(before: DiskState, freeBytes: number, limits: DiskSpaceLimits
   return enough(limits.warnFreeBytes, before !== 'ok') ? 'ok' : 'low';
 }
 
-async function statFreeBytes(path: string): Promise<number> {
+/** What is free for us on the disk of `path`. Throws when the disk does not answer. */
+export async function statFreeBytes(path: string): Promise<number> {
   const { bavail, bsize } = await statfs(path);
   return bavail * bsize;
 }

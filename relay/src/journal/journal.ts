@@ -125,7 +125,10 @@ export class Journal {
   }): Promise<Journal | null> {
     const { folder, markDirty, timings = NO_TIMINGS } = options;
     const reader = await JournalReader.open(folder, options.recordingId, options.segmentNumbers);
-    if (reader === null) return null;
+    if (reader === null) {
+      if ((options.leastChunkCount ?? 0) === 0) return null;
+      throw new JournalDamagedError(`The journal of ${options.recordingId} has no beginning.`);
+    }
     let journal: Journal | null = null;
     try {
       const tail = await readTail(reader, options.onRecord);

@@ -12,6 +12,9 @@ import { NO_TIMINGS, type JournalTimings } from './journal-timings.ts';
 import { Journal, type JournalChunk } from './journal.ts';
 import type { JournalRecord } from './record.ts';
 
+/** The names of the files of each recording, the first one first. */
+export type JournalFiles = ReadonlyMap<Id, readonly string[]>;
+
 export class JournalStore {
   readonly #folder: JournalFolder;
   readonly #committer: Committer;
@@ -38,6 +41,18 @@ export class JournalStore {
       intervalMs: commitIntervalMs,
       onError: (error) => log.error({ err: error }, 'a commit failed in an unforeseen way'),
     });
+  }
+
+  /** What there is at the moment, with one look at the folder. */
+  async list(): Promise<JournalFiles> {
+    const all = new Map<Id, string[]>();
+    for (const [recordingId, numbers] of await this.#listAll()) {
+      all.set(
+        recordingId,
+        numbers.map((number) => segmentName(recordingId, number)),
+      );
+    }
+    return all;
   }
 
   /** Ids of the recordings that have a journal. */

@@ -1,4 +1,5 @@
 /** The recordings in the database: what the API lists, and the state that survives a restart. */
+import type { Expression, ExpressionBuilder, SqlBool } from 'kysely';
 import { Type } from 'typebox';
 import {
   CodedError,
@@ -13,7 +14,7 @@ import {
   type RouteQuery,
 } from '@proofcast/shared';
 import type { Database } from '../database/database.ts';
-import type { RecordingPartRow, RecordingRow } from '../database/schema.ts';
+import type { RecordingPartRow, RecordingRow, Schema } from '../database/schema.ts';
 import type { EndReason, RecordingIdentity } from '../journal/journal-start.ts';
 import type { RecordingSummary } from './summary.ts';
 
@@ -49,6 +50,7 @@ export class RecordingCatalogue {
     this.#database = database;
   }
 
+  /** Also of one that was deleted and of which not all is gone. */
   async find(recordingId: Id): Promise<RecordingRow | null> {
     const row = await this.#database
       .selectFrom('recordings')
@@ -196,6 +198,34 @@ export class RecordingCatalogue {
     });
   }
 
+  /** Ids of the recordings that were merged for a publisher that might come back, and whose device is revoked now. */
+  async idsOfRevoked(): Promise<Id[]> {
+    const rows = await this.#database
+      .selectFrom('recordings')
+      .innerJoin('devices', 'devices.device_id', 'recordings.device_id')
+      .select('recordings.recording_id')
+      .where('recordings.state', '=', 'provisional')
+      .where('recordings.manifest_path', 'is not', null)
+      .where('devices.revoked_at_ms', 'is not', null)
+      .where(isNotBuried)
+      .execute();
+    return rows.map((row) => row.recording_id);
+  }
+
+  /** Nothing can follow in a recording that was merged: its files and its manifest are its last ones. */
+  async markComplete(
+    recordingId: Id,
+    { reason, nowMs }: { reason: EndReason; nowMs: number },
+  ): Promise<void> {
+    await this.#database
+      .updateTable('recordings')
+      .set({ ...endColumns(reason), state: 'sealed', sealed_at_ms: nowMs })
+      .where('recording_id', '=', recordingId)
+      .where('state', '=', 'provisional')
+      .where('manifest_path', 'is not', null)
+      .execute();
+  }
+
   /** Says why its file could not be made yet; it can be played nevertheless. */
   async noteFailure(recordingId: Id, error: CodedError): Promise<void> {
     await this.#database
@@ -205,11 +235,13 @@ export class RecordingCatalogue {
       .execute();
   }
 
+  /** Nothing of it can be played. One that has files stays what it is. */
   async markFailed(recordingId: Id, error: CodedError): Promise<void> {
     await this.#database
       .updateTable('recordings')
       .set({ state: 'failed', ...failureColumns(error) })
       .where('recording_id', '=', recordingId)
+      .where('media_path', 'is', null)
       .execute();
   }
 
@@ -230,7 +262,7 @@ export class RecordingCatalogue {
     return rows.map((row) => toRecording(row, liveStateOf));
   }
 
-  /** Throws `RECORDING_NOT_FOUND` also for recordings of other companies. */
+  /** Throws `RECORDING_NOT_FOUND` also for recordings of other companies, and for those that were deleted. */
   async get(companyId: Id, recordingId: Id, liveStateOf: LiveStateOf): Promise<Recording> {
     const row = await this.#selectWithDevice(companyId)
       .where('recordings.recording_id', '=', recordingId)
@@ -269,10 +301,16 @@ export class RecordingCatalogue {
     };
   }
 
-  /** Throws `RECORDING_NOT_FOUND` also for recordings of other companies. */
+  /** Throws `RECORDING_NOT_FOUND` also for recordings of other companies, and for those that were deleted. */
   async getRow(companyId: Id, recordingId: Id): Promise<RecordingRow> {
-    const row = await this.find(recordingId);
-    if (row?.company_id !== companyId) throw recordingNotFound(recordingId);
+    const row = await this.#database
+      .selectFrom('recordings')
+      .selectAll('recordings')
+      .where('recordings.recording_id', '=', recordingId)
+      .where('recordings.company_id', '=', companyId)
+      .where(isNotBuried)
+      .executeTakeFirst();
+    if (row === undefined) throw recordingNotFound(recordingId);
     return row;
   }
 
@@ -282,8 +320,21 @@ export class RecordingCatalogue {
       .innerJoin('devices', 'devices.device_id', 'recordings.device_id')
       .selectAll('recordings')
       .select('devices.name as device_name')
-      .where('recordings.company_id', '=', companyId);
+      .where('recordings.company_id', '=', companyId)
+      .where(isNotBuried);
   }
+}
+
+/** [K8] From its tombstone on nobody finds a recording, whatever the disk still has of it. */
+export function isNotBuried(eb: ExpressionBuilder<Schema, 'recordings'>): Expression<SqlBool> {
+  return eb.not(
+    eb.exists(
+      eb
+        .selectFrom('tombstones')
+        .select('tombstones.recording_id')
+        .whereRef('tombstones.recording_id', '=', 'recordings.recording_id'),
+    ),
+  );
 }
 
 /** A publisher that was lost may come back; nobody else does. */

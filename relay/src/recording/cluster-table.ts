@@ -1,5 +1,5 @@
 /**
- * The clusters of one recording, in order, 55 bytes each: where they are in the bytes of their epoch, and what times
+ * The clusters of one recording, in order, 63 bytes each: where they are in the bytes of their epoch, and what times
  * they hold. A cluster is a row as soon as its timestamp is known, and grows with every whole block.
  */
 import { NO_BLOCK_TICKS } from './chunk-table.ts';
@@ -39,6 +39,8 @@ export class ClusterTable {
   readonly #lastVideoTicks = int16();
   readonly #lastBlockTicks = int16();
   readonly #videoBlocks = uint32();
+  readonly #holeStartTicks = int16();
+  readonly #holeTicks = uint32();
   #length = 0;
 
   get length(): number {
@@ -58,6 +60,8 @@ export class ClusterTable {
       this.#lastVideoTicks,
       this.#lastBlockTicks,
       this.#videoBlocks,
+      this.#holeStartTicks,
+      this.#holeTicks,
     ];
     return columns.reduce((sum, column) => sum + column.byteLength, 0);
   }
@@ -75,6 +79,8 @@ export class ClusterTable {
     this.#lastVideoTicks.set(row, NO_BLOCK_TICKS);
     this.#lastBlockTicks.set(row, NO_BLOCK_TICKS);
     this.#videoBlocks.set(row, 0);
+    this.#holeStartTicks.set(row, 0);
+    this.#holeTicks.set(row, 0);
     this.#length += 1;
   }
 
@@ -100,7 +106,7 @@ export class ClusterTable {
     if (this.#videoBlocks.get(row) === 0) {
       this.#firstVideoTicks.set(row, relative);
       this.#firstVideoEnd.set(row, end);
-    }
+    } else this.#noteHole(row, relative);
     this.#lastVideoTicks.set(row, Math.max(this.#lastVideoTicks.get(row), relative));
     this.#videoBlocks.set(row, this.#videoBlocks.get(row) + 1);
   }
@@ -170,6 +176,14 @@ export class ClusterTable {
     return this.#videoBlocks.get(row);
   }
 
+  /** The longest time between two pictures, from the first to the second; null when it has fewer than two. */
+  longestHole(row: number): { readonly fromTicks: number; readonly toTicks: number } | null {
+    const lengthTicks = this.#holeTicks.get(row);
+    if (lengthTicks === 0) return null;
+    const fromTicks = this.timestampTicks(row) + this.#holeStartTicks.get(row);
+    return { fromTicks, toTicks: fromTicks + lengthTicks };
+  }
+
   /** The row of the cluster that begins at `sourceStart` of `epoch`, or of the first one behind that place. */
   find(epoch: number, sourceStart: number): number {
     let low = 0;
@@ -182,6 +196,13 @@ export class ClusterTable {
       else high = middle;
     }
     return low;
+  }
+
+  #noteHole(row: number, relativeTicks: number): void {
+    const before = this.#lastVideoTicks.get(row);
+    if (relativeTicks - before <= this.#holeTicks.get(row)) return;
+    this.#holeStartTicks.set(row, before);
+    this.#holeTicks.set(row, relativeTicks - before);
   }
 
   #absolute(row: number, relativeTicks: number): number | null {

@@ -6,7 +6,7 @@ export interface ServedBytes {
   readonly sizeBytes: number;
   /** A strong entity tag, quotes included (RFC 9110, 8.8.3). */
   readonly etag: string;
-  /** The bytes `[start, end)`, in pieces of any size. */
+  /** The bytes `[start, end)`, in pieces of any size. Throws `STORAGE_FAILED`, also when they are closed meanwhile. */
   read(start: number, end: number): AsyncGenerator<Uint8Array>;
   /** Whoever opened it calls this when nothing is read any more. Idempotent. */
   close(): void;
@@ -44,7 +44,10 @@ export async function openFileBytes(file: {
     async *read(start, end) {
       for (let at = start; at < end;) {
         const bytes = Buffer.allocUnsafe(Math.min(READ_BYTES, end - at));
-        const { bytesRead } = await handle.read(bytes, 0, bytes.length, at);
+        if (isClosed) throw missing(new Error('The file was closed while it was read.'));
+        const { bytesRead } = await handle.read(bytes, 0, bytes.length, at).catch((cause: unknown) => {
+          throw missing(cause);
+        });
         if (bytesRead === 0) throw missing(new Error(`The file ends at byte ${at}.`));
         yield bytes.subarray(0, bytesRead);
         at += bytesRead;

@@ -18,6 +18,7 @@ import { nodeSha256 } from '../node-sha256.ts';
 import { publishFile } from './durable-file.ts';
 import { layoutOf, ManifestItems, type HashedChunk } from './manifest-items.ts';
 import type { Rope } from './rope.ts';
+import { SealedFiles } from './sealed-files.ts';
 
 const WRITE_BYTES = 256 * 1024;
 
@@ -43,13 +44,49 @@ export interface ManifestFileOptions {
  * Takes the first `head.chunkCount` chunks of the journal. What fails leaves no file. Throws `STORAGE_FAILED`, also when
  * the journal does not have them or they are not what the head says, and the reason of `signal`.
  */
-export async function writeManifestFile(options: ManifestFileOptions): Promise<ManifestFile> {
-  const { path, temporaryPath, signal } = options;
+export function writeManifestFile(options: ManifestFileOptions): Promise<ManifestFile> {
+  return publishManifest(options, (file) => writeAll(file, options));
+}
+
+/**
+ * Writes the manifest at `path` again, with these fields of its head in the place of what stands there. What fails
+ * leaves it as it was. Throws `MANIFEST_INVALID`, `STORAGE_FAILED` and the reason of `signal`.
+ */
+export async function rewriteManifestHead(options: {
+  path: string;
+  temporaryPath: string;
+  fields: Partial<ManifestHead>;
+  signal: AbortSignal;
+}): Promise<ManifestFile> {
+  const { path, fields, signal } = options;
+  return publishManifest(options, async (file) => {
+    const original = await SealedFiles.open(path);
+    try {
+      const { manifest } = original;
+      const output = new BufferedOutput(file);
+      const encoder = new ManifestEncoder(nodeSha256.begin());
+      await output.write(encoder.begin({ ...manifest.head, ...fields }));
+      for await (const item of manifest.items()) {
+        signal.throwIfAborted();
+        await output.write(encoder.item(item));
+      }
+      await output.write(encoder.end());
+      return await output.finish();
+    } finally {
+      await original.close();
+    }
+  });
+}
+
+async function publishManifest(
+  { path, temporaryPath, signal }: Pick<ManifestFileOptions, 'path' | 'temporaryPath' | 'signal'>,
+  write: (file: FileHandle) => Promise<ManifestFile>,
+): Promise<ManifestFile> {
   try {
     const file = await open(temporaryPath, 'w', 0o600);
     let written: ManifestFile;
     try {
-      written = await writeAll(file, options);
+      written = await write(file);
     } finally {
       await file.close();
     }

@@ -8,7 +8,7 @@ import type { EndReason, RecordingIdentity } from '../journal/journal-start.ts';
 import type { ChunkEntry } from './chunk-table.ts';
 import { planParts, type PartPlan } from './parts.ts';
 import type { RecordingIndex } from './recording-index.ts';
-import { openRope, type Rope } from './rope.ts';
+import { openRope, ropeSize, type Rope } from './rope.ts';
 
 /** A player asks for many ranges of one part; a few may play the same recording at different times. */
 const KEPT_ROPES = 4;
@@ -29,6 +29,8 @@ export class OpenRecording {
   /** Least time between capture and arrival: the one with the least waiting in it (a spool, a slow network). */
   #leastDelayUs = Number.POSITIVE_INFINITY;
   #plan: { readonly chunkCount: number; readonly parts: readonly PartPlan[] } | null = null;
+  /** Of the plan with the same parts. */
+  #sizes: { readonly parts: readonly PartPlan[]; readonly bytes: readonly number[] } | null = null;
   readonly #ropes = new Map<string, Rope>();
   #holds = 0;
   readonly #waiters: (() => void)[] = [];
@@ -103,6 +105,16 @@ export class OpenRecording {
     return this.#plan.parts;
   }
 
+  /** How large these files are. Leaves the ropes alone that players are reading. */
+  sizes(chunkCount: number = this.snapshotCount): readonly number[] {
+    const parts = this.parts(chunkCount);
+    if (this.#sizes?.parts !== parts) {
+      const { index } = this;
+      this.#sizes = { parts, bytes: parts.map((plan) => ropeSize({ plan, index })) };
+    }
+    return this.#sizes.bytes;
+  }
+
   /** One of these files. Throws `RECORDING_EMPTY` without a picture, and `NOT_FOUND` when there are fewer parts. */
   rope(part: number, chunkCount: number): Rope {
     const key = `${part} ${chunkCount}`;
@@ -126,6 +138,10 @@ export class OpenRecording {
       this.#holds -= 1;
       if (this.#holds === 0) for (const wake of this.#waiters.splice(0)) wake();
     };
+  }
+
+  get isHeld(): boolean {
+    return this.#holds > 0;
   }
 
   /** Resolves when nobody holds it. */

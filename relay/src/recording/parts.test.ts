@@ -119,6 +119,28 @@ describe('the parts of a recording', () => {
     expect(recording.plans()[0]?.startsAtUs).toBe(START_US);
   });
 
+  test('[R3] an epoch that begins more than a day from the end of the one before makes a part of its own', async () => {
+    const dayMs = 86_400_000;
+    // Its last block is at 900 ms.
+    const near = await record([
+      { atMs: 0, bytes: [VIDEO, PICTURES] },
+      { atMs: 900 + dayMs, bytes: [VIDEO, PICTURES] },
+    ]);
+    expect(shifts(near)).toEqual([[0, 900 + dayMs]]);
+    const years = 10 * 365 * dayMs;
+    const far = await record([
+      { atMs: 0, bytes: [VIDEO, PICTURES] },
+      { atMs: 901 + dayMs, bytes: [VIDEO, PICTURES] },
+      { atMs: 901 + dayMs + years, bytes: [VIDEO, PICTURES] },
+      // The clock is right again, and the epoch after that is a minute later.
+      { atMs: 1000 + dayMs, bytes: [VIDEO, PICTURES] },
+      { atMs: 61_000 + dayMs, bytes: [VIDEO, PICTURES] },
+    ]);
+    expect(numbers(far)).toEqual([[0], [1], [2], [3, 4]]);
+    expect(shifts(far)).toEqual([[0], [0], [0], [0, 60_000]]);
+    expect(far.plans().map(({ durationMs }) => durationMs)).toEqual([901, 901, 901, 60_901]);
+  });
+
   test('[R7] of fewer chunks are what they were when there were no more', async () => {
     const recording = await record([]);
     const seen: unknown[] = [recording.plans()];

@@ -4,24 +4,39 @@
  */
 import type { WebmTrack } from '@proofcast/shared';
 import { NO_BLOCK_TICKS } from './chunk-table.ts';
+import { extraUsAt, findClockSteps } from './clock-steps.ts';
 import type { IndexedEpoch, RecordingIndex } from './recording-index.ts';
 
 /** Between the last block of an epoch and the beginning of the next one, whatever the clocks say. */
 const LEAST_DISTANCE_NS = 1_000_000;
+/** Between the end of an epoch and the beginning of the next one, either way: a clock was set, or nobody waited. */
+const MOST_DISTANCE_US = 24 * 3_600_000_000;
 
 /** An epoch inside its part. Times are ticks of the part's timestamp scale, offsets positions in the epoch's bytes. */
 export interface EpochPlan {
   readonly number: number;
-  /** What is added to the times of the epoch. */
+  /** What is added to the times of the epoch, and to those of its later clusters on top. */
   readonly shiftTicks: number;
   readonly shiftMs: number;
+  readonly steps: readonly RowStep[];
   /** Rows of the table of clusters: `[firstRow, endRow)`. */
   readonly firstRow: number;
   readonly endRow: number;
   /** Of the bytes up to here, the clusters are taken; the last one may go on behind it. */
   readonly wholeEnd: number;
-  /** The largest time of its blocks, before the shift. */
+  /** The largest time of its blocks, with the steps and before the shift. */
   readonly lastBlockTicks: number;
+}
+
+/** From this row on, up to the next step, so much is added to the times; see `findClockSteps`. */
+export interface RowStep {
+  readonly firstRow: number;
+  readonly extraTicks: number;
+}
+
+/** What is added to the times of the cluster in this row. */
+export function shiftTicksAt({ shiftTicks, steps }: EpochPlan, row: number): number {
+  return shiftTicks + (steps.findLast(({ firstRow }) => firstRow <= row)?.extraTicks ?? 0);
 }
 
 /** One webm file. Never empty: each epoch has a picture. */
@@ -51,14 +66,18 @@ export function planParts(
   if (chunkCount > index.nextSequence) {
     throw new Error(`Cannot take ${chunkCount} chunks: there are ${index.nextSequence}.`);
   }
-  const runs: { setup: string; epochs: { epoch: IndexedEpoch; extent: Extent }[] }[] = [];
+  const runs: { setup: string; endUs: number; epochs: { epoch: IndexedEpoch; extent: Extent }[] }[] = [];
   for (const epoch of index.epochs) {
     const extent = extentOf(index, epoch, chunkCount);
     if (extent === null) continue;
     const setup = describeSetup(epoch);
+    const endUs = epoch.wallTimeUs(extent.lastBlockTicks);
     const last = runs.at(-1);
-    if (last?.setup === setup) last.epochs.push({ epoch, extent });
-    else runs.push({ setup, epochs: [{ epoch, extent }] });
+    const isNear = last !== undefined && Math.abs(epoch.start.startedAtUs - last.endUs) <= MOST_DISTANCE_US;
+    if (last?.setup === setup && isNear) {
+      last.epochs.push({ epoch, extent });
+      last.endUs = endUs;
+    } else runs.push({ setup, endUs, epochs: [{ epoch, extent }] });
   }
   return runs.map(({ epochs }, part) => planPart(epochs, { part, chunkCount }));
 }
@@ -66,6 +85,7 @@ export function planParts(
 interface Extent {
   readonly endRow: number;
   readonly wholeEnd: number;
+  readonly steps: readonly RowStep[];
   readonly lastBlockTicks: number;
 }
 
@@ -102,6 +122,7 @@ function extentOf(index: RecordingIndex, epoch: IndexedEpoch, chunkCount: number
   if (lastSequence < epoch.firstSequence) return null;
   const wholeEnd = chunks.wholeEnd(lastSequence);
   const rowsEnd = next?.firstCluster ?? clusters.length;
+  const clockSteps = findClockSteps(index, epoch, chunkCount);
   let row = epoch.firstCluster;
   let hasPicture = false;
   let lastBlockTicks = 0;
@@ -112,9 +133,18 @@ function extentOf(index: RecordingIndex, epoch: IndexedEpoch, chunkCount: number
       clusters.end(row) <= wholeEnd
         ? clusters.lastBlockTicks(row)
         : blockTicks(clusters.timestampTicks(row), chunks.lastBlockTicks(lastSequence));
-    lastBlockTicks = Math.max(lastBlockTicks, last ?? 0);
+    const extraTicks = toTicks(epoch, extraUsAt(clockSteps, row));
+    lastBlockTicks = Math.max(lastBlockTicks, (last ?? 0) + extraTicks);
   }
-  return hasPicture ? { endRow: row, wholeEnd, lastBlockTicks } : null;
+  if (!hasPicture) return null;
+  const steps = clockSteps
+    .filter(({ firstRow }) => firstRow < row)
+    .map(({ firstRow, extraUs }) => ({ firstRow, extraTicks: toTicks(epoch, extraUs) }));
+  return { endRow: row, wholeEnd, steps, lastBlockTicks };
+}
+
+function toTicks({ timestampScaleNs }: IndexedEpoch, timeUs: number): number {
+  return Math.round((timeUs * 1000) / timestampScaleNs);
 }
 
 function blockTicks(timestampTicks: number, relativeTicks: number): number | null {

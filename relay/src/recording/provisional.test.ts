@@ -11,7 +11,9 @@ import { HeldTimers } from '../../testing/held-timers.ts';
 import { MediaWorld, type MediaWorldOptions } from '../../testing/media-world.ts';
 import type { TestPublisher } from '../../testing/test-publisher.ts';
 import type { ServedBytes } from './file-bytes.ts';
+import { rewriteManifestHead } from './manifest-file.ts';
 import { SealedFiles } from './sealed-files.ts';
+import { verifyFile } from './verify-file.ts';
 
 const GRACE_MS = 54_321;
 const KEEP_MS = 65_432;
@@ -93,13 +95,8 @@ describe('a recording whose publisher is lost', () => {
   }
 
   /** The chunks again, from the files that were made of the recording. */
-  async function rebuilt({ start: { recordingId } }: ChunkMaker): Promise<Chunk[]> {
-    const row = await world.database
-      .selectFrom('recordings')
-      .select('manifest_path')
-      .where('recording_id', '=', recordingId)
-      .executeTakeFirstOrThrow();
-    const files = await SealedFiles.open(join(world.dataDir, 'recordings', row.manifest_path ?? ''));
+  async function rebuilt(maker: ChunkMaker): Promise<Chunk[]> {
+    const files = await SealedFiles.open(await manifestPath(maker));
     const chunks: Chunk[] = [];
     for await (const chunk of files.chunks(new AbortController().signal)) chunks.push(chunk);
     await files.close();
@@ -357,6 +354,80 @@ describe('a recording whose publisher is lost', () => {
     expect(await detailsOf(device, maker)).toMatchObject({ state: 'sealed', isComplete: true });
   });
 
+  test('[P7] is complete when its device is revoked after it was merged, and its manifest says so', async () => {
+    const device = await openWorld({ limits: { provisionalKeepMs: 0 } });
+    const other = await world.device(device.companyId, 'Desk 2');
+    const [maker, others] = [makeClip(device), makeClip(other)];
+    await lose(device, await send(device, maker, 20));
+    await lose(other, await send(other, others, 20));
+    await untilMerged(device, maker);
+    await untilMerged(other, others);
+    const before = await SealedFiles.open(await manifestPath(maker));
+    const gaps = (await detailsOf(device, maker)).gaps;
+    await world.database
+      .updateTable('devices')
+      .set({ revoked_at_ms: 1 })
+      .where('device_id', '=', device.deviceId)
+      .execute();
+    world.media.disconnectDevice(device.deviceId, { code: 'DEVICE_REVOKED' } as CodedError);
+    while ((await detailsOf(device, maker)).state !== 'sealed') await new Promise(setImmediate);
+    expect(await detailsOf(device, maker)).toMatchObject({ isComplete: true, chunkCount: 20, gaps });
+    const path = await manifestPath(maker);
+    const after = await SealedFiles.open(path);
+    expect(before.manifest.head).toMatchObject({ endReason: 'publisher-lost', isComplete: false });
+    const { sealedAtMs } = after.manifest.head;
+    expect(after.manifest.head).toEqual({
+      ...before.manifest.head,
+      endReason: 'device-revoked',
+      isComplete: true,
+      sealedAtMs,
+    });
+    await Promise.all([before.close(), after.close()]);
+    const { signal } = new AbortController();
+    expect((await verifyFile({ manifestPath: path, signal })).kind).toBe('intact');
+    expect(await detailsOf(other, others)).toMatchObject({ state: 'provisional', isComplete: false });
+    const late = await world.publisher(device, maker);
+    late.hello().catch(() => undefined);
+    expect(await late.next('refused')).toMatchObject({ code: 'STREAM_NOT_FOUND' });
+  });
+
+  test('[P7] is complete at the next start when its device was revoked after it was merged, also after a crash in between', async () => {
+    const device = await openWorld({ limits: { provisionalKeepMs: 0 } });
+    const maker = makeClip(device);
+    await lose(device, await send(device, maker, 20));
+    await untilMerged(device, maker);
+    const path = await manifestPath(maker);
+    await world.shutDown();
+    await world.database.updateTable('devices').set({ revoked_at_ms: 1 }).execute();
+    // The manifest was written, the database was not.
+    const { signal } = new AbortController();
+    const temporaryPath = `${path}.temporary`;
+    await rewriteManifestHead({ path, temporaryPath, fields: { endReason: 'device-revoked' }, signal });
+    await world.restart();
+    await world.media.whenSealed();
+    expect(await detailsOf(device, maker)).toMatchObject({ state: 'sealed', isComplete: true });
+    expect((await verifyFile({ manifestPath: path, signal })).kind).toBe('intact');
+  });
+
+  test('[P7] stays provisional, with its files, when its manifest cannot be written, and is complete at the next start', async () => {
+    const device = await openWorld({ limits: { provisionalKeepMs: 0 } });
+    const maker = makeClip(device);
+    await lose(device, await send(device, maker, 20));
+    await untilMerged(device, maker);
+    const path = await manifestPath(maker);
+    const original = await readFile(path);
+    await writeFile(path, 'not a manifest');
+    await world.database.updateTable('devices').set({ revoked_at_ms: 1 }).execute();
+    await world.restart();
+    await world.media.whenSealed();
+    expect(await detailsOf(device, maker)).toMatchObject({ state: 'provisional', isComplete: false });
+    expect(await readFile(path, 'utf8')).toBe('not a manifest');
+    await writeFile(path, original);
+    await world.restart();
+    await world.media.whenSealed();
+    expect(await detailsOf(device, maker)).toMatchObject({ state: 'sealed', isComplete: true });
+  });
+
   test('[P8] takes nothing more once its publisher has stopped', async () => {
     const device = await openWorld();
     const maker = makeClip(device);
@@ -401,6 +472,15 @@ describe('a recording whose publisher is lost', () => {
     await (await send(device, maker, maker.chunks.length)).stop();
     await expectWhole(device, maker);
   });
+
+  async function manifestPath({ start: { recordingId } }: ChunkMaker): Promise<string> {
+    const row = await world.database
+      .selectFrom('recordings')
+      .select('manifest_path')
+      .where('recording_id', '=', recordingId)
+      .executeTakeFirstOrThrow();
+    return join(world.dataDir, 'recordings', row.manifest_path ?? '');
+  }
 
   async function untilMerged(device: DevicePrincipal, maker: ChunkMaker): Promise<void> {
     while ((await detailsOf(device, maker)).sizeBytes === null) await new Promise(setImmediate);

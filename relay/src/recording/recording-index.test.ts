@@ -7,7 +7,7 @@ import { ChunkMaker } from '../../testing/chunk-maker.ts';
 import { FailingFolder } from '../../testing/failing-folder.ts';
 import { JournaledRecording } from '../../testing/journaled-recording.ts';
 import type { StoredPayload } from '../journal/journal-tail.ts';
-import { RecordingIndex, type ClusterEntry, type IndexedChunk } from './recording-index.ts';
+import { MAX_EPOCHS, RecordingIndex, type ClusterEntry, type IndexedChunk } from './recording-index.ts';
 
 const IDS = { streamId: 'str_00000000000000000000', deviceId: 'dev_00000000000000000000' };
 
@@ -121,28 +121,52 @@ describe('the index of a recording', () => {
     }
   });
 
-  test('refuses more chunks than a recording may have', () => {
+  test('[I18] refuses more chunks than a recording may have', () => {
     const index = newIndex(3);
     const maker = new ChunkMaker(IDS);
     take(index, maker.epoch());
     for (const chunk of maker.media(loadWebmClip('vp8').bytes.subarray(0, 1000))) take(index, chunk);
     take(index, maker.event({ type: 'capture-stalled', data: {} }));
-    const refused = expect.objectContaining({ code: 'LIMIT_REACHED' });
+    const refused = expect.objectContaining({ code: 'RECORDING_FULL' });
     expect(() => index.check(received(maker.draft()))).toThrow(refused);
     expect(index.nextSequence).toBe(3);
   });
 
-  test('refuses more events than a recording may have, and still takes media', () => {
+  test('[I18] refuses more events than a recording may have, and still takes media', () => {
     const index = newIndex(200_000);
     const maker = new ChunkMaker(IDS);
     const started = maker.epoch();
     take(index, started);
     const stalled = maker.event({ type: 'capture-stalled', data: {} });
     while (index.nextSequence < 100_000) take(index, { ...stalled, sequence: index.nextSequence });
-    const refused = expect.objectContaining({ code: 'LIMIT_REACHED' });
+    const refused = expect.objectContaining({ code: 'RECORDING_FULL' });
     expect(() => index.check(received({ ...stalled, sequence: index.nextSequence }))).toThrow(refused);
     take(index, { ...maker.draft({ payload: webm.initSegment() }), sequence: index.nextSequence });
     expect(index.nextSequence).toBe(100_001);
+  });
+
+  test('refuses more epochs than a recording may have, and still takes what belongs to the last one', () => {
+    const index = newIndex();
+    const maker = new ChunkMaker(IDS);
+    for (let epoch = 0; epoch < MAX_EPOCHS; epoch += 1) take(index, maker.epoch());
+    const next = { ...maker.epoch(), epoch: MAX_EPOCHS };
+    expect(() => index.check(received(next))).toThrow(expect.objectContaining({ code: 'RECORDING_FULL' }));
+    const last = maker.draft({ epoch: MAX_EPOCHS - 1, sequence: MAX_EPOCHS, payload: webm.initSegment() });
+    take(index, last);
+    expect(index.nextSequence).toBe(MAX_EPOCHS + 1);
+  });
+
+  test('refuses more clusters than a recording may have', () => {
+    const index = new RecordingIndex({ chain: new Uint8Array(32), maxChunks: 100, maxClusters: 3 });
+    const maker = new ChunkMaker(IDS);
+    take(index, maker.epoch());
+    for (const chunk of maker.media(webm.concat(webm.initSegment(), pictures(0), pictures(2000)))) {
+      take(index, chunk);
+    }
+    for (const chunk of maker.media(webm.concat(pictures(4000), pictures(6000)))) {
+      expect(() => index.check(received(chunk))).toThrow(expect.objectContaining({ code: 'RECORDING_FULL' }));
+    }
+    expect(index.clusters.length).toBe(2);
   });
 
   test('[R1] remembers every chunk, and which bytes of its epoch it holds', () => {

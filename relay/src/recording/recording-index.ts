@@ -14,6 +14,7 @@ import {
 } from '@proofcast/shared';
 import { Value } from 'typebox/value';
 import type { StoredPayload } from '../journal/journal-tail.ts';
+import { checkAccepted } from './accepted-media.ts';
 import { ChunkTable, type ChunkEntry } from './chunk-table.ts';
 import { ClusterTable } from './cluster-table.ts';
 import { IndexedEpoch, MAX_INIT_BYTES, MAX_TORN_BYTES } from './indexed-epoch.ts';
@@ -28,7 +29,13 @@ export type { KeyPoint } from './key-points.ts';
 const MAX_ALL_INIT_BYTES = 16 * 1024 * 1024;
 
 /** Events are kept in memory too; a day has a few hundred. */
-const MAX_EVENTS = 100_000;
+export const MAX_EVENTS = 100_000;
+
+/** Each may make a file of its own, and all are named in the head of the manifest. A day of restarts has a few hundred. */
+export const MAX_EPOCHS = 10_000;
+
+/** Each takes 63 bytes of memory as long as the recording is open; a recorder makes one every two seconds, or a few. */
+const MAX_CLUSTERS = 4_000_000;
 
 /** The longest event that the schema allows has about one kilobyte. */
 const MAX_EVENT_BYTES = 4096;
@@ -55,6 +62,7 @@ export class RecordingIndex {
   readonly chunks = new ChunkTable();
   readonly clusters = new ClusterTable();
   readonly #maxChunks: number;
+  readonly #maxClusters: number;
   readonly #epochs: IndexedEpoch[] = [];
   readonly #events: IndexedEvent[] = [];
   readonly #keyPoints: KeyPoints;
@@ -62,10 +70,11 @@ export class RecordingIndex {
   #isStalled = false;
   #initBytes = 0;
 
-  /** `chain` is what the chain of the recording begins with. A chunk beyond `maxChunks` is refused. */
-  constructor(options: { chain: Uint8Array; maxChunks: number }) {
+  /** `chain` is what the chain of the recording begins with. What goes beyond one of the limits is refused. */
+  constructor(options: { chain: Uint8Array; maxChunks: number; maxClusters?: number }) {
     this.#chain = options.chain;
     this.#maxChunks = options.maxChunks;
+    this.#maxClusters = options.maxClusters ?? MAX_CLUSTERS;
     this.#keyPoints = new KeyPoints(this);
   }
 
@@ -124,13 +133,14 @@ export class RecordingIndex {
   /**
    * Checks the next chunk, whose number, hash and chain are right, against what is known. Nothing of the index changes
    * until `store`, except that an epoch whose bytes are no webm takes no more media. Throws `CHUNK_EPOCH_INVALID`,
-   * `EVENT_INVALID`, `WEBM_INVALID`, `WEBM_UNSUPPORTED`, or `LIMIT_REACHED` when the recording has too many chunks or events.
+   * `EVENT_INVALID`, `WEBM_INVALID`, `WEBM_UNSUPPORTED`, or `RECORDING_FULL` when the recording has as many chunks,
+   * epochs, events or clusters as it may.
    */
   check(chunk: IndexedChunk): CheckedChunk {
     const { epoch: current, chunks } = this;
     if (chunks.length >= this.#maxChunks) {
       throw new CodedError(
-        'LIMIT_REACHED',
+        'RECORDING_FULL',
         `Cannot take chunk ${chunk.sequence}: a recording has at most ${this.#maxChunks}; begin a new one.`,
       );
     }
@@ -146,7 +156,7 @@ export class RecordingIndex {
     }
     if (this.#events.length >= MAX_EVENTS) {
       throw new CodedError(
-        'LIMIT_REACHED',
+        'RECORDING_FULL',
         `Cannot take chunk ${chunk.sequence}: a recording has at most ${MAX_EVENTS} events; begin a new one.`,
       );
     }
@@ -154,6 +164,12 @@ export class RecordingIndex {
     const startsEpoch = event.type === 'epoch-started';
     if (startsEpoch !== (chunk.epoch === nextEpoch)) {
       throw epochInvalid(chunk, 'the event epoch-started is the first chunk of an epoch, and only that');
+    }
+    if (startsEpoch && nextEpoch >= MAX_EPOCHS) {
+      throw new CodedError(
+        'RECORDING_FULL',
+        `Cannot begin epoch ${nextEpoch}: a recording has at most ${MAX_EPOCHS}; begin a new one.`,
+      );
     }
     return { event, store: (stored) => this.#storeEvent(chunk, event, stored) };
   }
@@ -163,6 +179,7 @@ export class RecordingIndex {
     if (epoch.refusal !== null) throw epoch.refusal;
     try {
       const items = epoch.scanner.push(chunk.payload);
+      checkAccepted(items);
       this.#checkLimits(epoch, { payloadBytes: chunk.payload.length, items });
       return { event: null, store: (stored) => this.#storeMedia(chunk, { epoch, items, stored }) };
     } catch (error) {
@@ -234,6 +251,13 @@ export class RecordingIndex {
       throw new CodedError(
         'WEBM_UNSUPPORTED',
         `The init segments of the recording exceed ${MAX_ALL_INIT_BYTES} bytes; begin a new one.`,
+      );
+    }
+    const clusterCount = this.clusters.length + items.filter(({ type }) => type === 'cluster').length;
+    if (clusterCount > this.#maxClusters) {
+      throw new CodedError(
+        'RECORDING_FULL',
+        `A recording has at most ${this.#maxClusters} clusters; begin a new one.`,
       );
     }
     const hasWhole = items.some((item) => item.type === 'block' || item.type === 'clusterEnd');

@@ -11,13 +11,13 @@ import {
   type WebmCues,
 } from '@proofcast/shared';
 import { float64, uint32 } from './column.ts';
-import type { EpochPlan, PartPlan } from './parts.ts';
+import { shiftTicksAt, type EpochPlan, type PartPlan } from './parts.ts';
 import type { ClusterTable } from './cluster-table.ts';
 import type { RecordingIndex } from './recording-index.ts';
 import { epochPieces, readBatches, readPieces, type Piece, type ReadBytes } from './rope-reader.ts';
 
 /** To be counted up when the same chunks make other bytes than before, so that no player mixes both. */
-const LAYOUT_VERSION = 1;
+const LAYOUT_VERSION = 2;
 
 /** Where a cluster's blocks are: `[bodyStart, bodyEnd)` of the epoch's bytes, and from `fileOffset` on in the file. */
 export interface RopeCluster {
@@ -61,6 +61,12 @@ export function openRope(options: {
   readBytes: ReadBytes;
 }): Rope {
   return new JournalRope(options);
+}
+
+/** The size that the rope has. For whoever wants to know it of many parts and reads none. */
+export function ropeSize({ plan, index }: { plan: PartPlan; index: RecordingIndex }): number {
+  const layout = new Layout(plan, index.clusters);
+  return encodeHead({ plan, index, layout }).length + layout.clusterBytes;
 }
 
 class JournalRope implements Rope {
@@ -135,7 +141,7 @@ class JournalRope implements Rope {
     const bodyBytes = bodyEnd(clusters, epoch, row) - bodyStart;
     const bodyOffset = start + CLUSTER_HEADER_BYTES;
     if (from < bodyOffset) {
-      const header = encodeClusterHeader(clusters.timestampTicks(row) + epoch.shiftTicks, bodyBytes);
+      const header = encodeClusterHeader(clusters.timestampTicks(row) + shiftTicksAt(epoch, row), bodyBytes);
       yield { kind: 'bytes', bytes: header.subarray(from - start, to - start) };
     }
     const begin = Math.max(from - bodyOffset, 0);
@@ -241,7 +247,7 @@ function cuesOf({
       if (!clusters.isKey(row) || clusters.firstVideoEnd(row) > epoch.wholeEnd) continue;
       numbers.set(count, layout.numberOf(epoch, row));
       // A block may be before its cluster; a time before zero cannot be written, and zero finds it too.
-      times.set(count, Math.max(0, clusters.firstVideoTicks(row) + epoch.shiftTicks));
+      times.set(count, Math.max(0, clusters.firstVideoTicks(row) + shiftTicksAt(epoch, row)));
       count += 1;
     }
   }

@@ -10,8 +10,9 @@ import { secondsSince } from '../journal/journal-timings.ts';
 import type { MediaClock } from '../media-clock.ts';
 import type { MediaCounts } from '../metrics/media-counts.ts';
 import type { RecordingCatalogue } from './catalogue.ts';
+import type { EndedRecording, HeldRecording } from './ended-recordings.ts';
 import { FairQueue } from './fair-queue.ts';
-import type { Ending, OpenRecording } from './open-recording.ts';
+import type { OpenRecording } from './open-recording.ts';
 import type { OpenRecordings } from './open-recordings.ts';
 import { sealRecording, type SealOptions } from './seal.ts';
 import { summarize } from './summary.ts';
@@ -51,8 +52,7 @@ type Phase =
   | { readonly kind: 'withdrawn' };
 
 interface Entry {
-  readonly recording: OpenRecording;
-  readonly ending: Ending;
+  readonly ended: EndedRecording;
   phase: Phase;
   failures: number;
   work: Promise<void>;
@@ -84,18 +84,8 @@ export class SealingQueue {
 
   /** Takes over a recording whose journal has its end. */
   take(recording: OpenRecording): void {
-    const { ending } = recording;
-    if (ending === null) throw new Error('A recording that has not ended cannot be sealed.');
-    this.#options.recordings.add(recording);
-    const entry: Entry = {
-      recording,
-      ending,
-      phase: { kind: 'noting' },
-      failures: 0,
-      work: Promise.resolve(),
-    };
-    this.#entries.set(recording.identity.recordingId, entry);
-    entry.work = this.#note(entry);
+    const entry = this.#enter(this.#options.recordings.addEnded(recording));
+    entry.work = this.#note(entry, recording);
   }
 
   /**
@@ -110,17 +100,17 @@ export class SealingQueue {
     if (this.#entries.get(recordingId) !== entry) return null;
     this.#entries.delete(recordingId);
     return () => {
-      if (!this.#isClosing) this.take(entry.recording);
+      if (!this.#isClosing) this.#schedule(this.#enter(entry.ended));
     };
   }
 
   /** Nothing more can come from the device: seals for good what waits for it. */
   async complete(deviceId: Id, atMs: number): Promise<void> {
     const waiting = [...this.#entries.values()].filter(
-      ({ recording, ending }) =>
-        recording.identity.deviceId === deviceId && ending.reason === 'publisher-lost',
+      ({ ended: { identity, ending } }) =>
+        identity.deviceId === deviceId && ending.reason === 'publisher-lost',
     );
-    for (const { recording } of waiting) await this.#completeOne(recording, atMs);
+    for (const { ended } of waiting) await this.#completeOne(ended, atMs);
   }
 
   /** Resolves when nothing is being sealed or waits for its turn. */
@@ -145,23 +135,28 @@ export class SealingQueue {
     const cancel = this.#options.clock.schedule(() => entries.forEach((entry) => this.#stop(entry)), graceMs);
     await Promise.all(entries.map(({ work }) => work));
     cancel();
-    const open = [...this.#leaving.keys(), ...entries.map(({ recording }) => recording)];
+    const leaving = [...this.#leaving.keys()];
     for (const stopWaiting of this.#leaving.values()) stopWaiting();
     this.#leaving.clear();
-    await Promise.all(open.map((recording) => recording.close()));
+    await Promise.all(leaving.map((recording) => recording.close()));
+    await this.#options.recordings.close();
     this.#entries.clear();
   }
 
+  #enter(ended: EndedRecording): Entry {
+    const entry: Entry = { ended, phase: { kind: 'noting' }, failures: 0, work: Promise.resolve() };
+    this.#entries.set(ended.identity.recordingId, entry);
+    return entry;
+  }
+
   /** One that fails, or that somebody else is changing, keeps the others from nothing. */
-  async #completeOne({ identity: { recordingId } }: OpenRecording, atMs: number): Promise<void> {
+  async #completeOne({ identity: { recordingId } }: EndedRecording, atMs: number): Promise<void> {
     const { recordings, log } = this.#options;
     try {
       const release = recordings.claim(recordingId);
       try {
         const putBack = await this.withdraw(recordingId);
-        if (putBack === null) return;
-        const recording = recordings.get(recordingId);
-        await recording?.end({ reason: 'device-revoked', atMs, publisherAtMs: null }).finally(putBack);
+        if (putBack !== null) await this.#endForGood(recordingId, { atMs, putBack });
       } finally {
         release();
       }
@@ -170,20 +165,38 @@ export class SealingQueue {
     }
   }
 
+  async #endForGood(
+    recordingId: Id,
+    { atMs, putBack }: { atMs: number; putBack: () => void },
+  ): Promise<void> {
+    let held: HeldRecording | null = null;
+    try {
+      held = await this.#options.recordings.hold(recordingId);
+      await held?.recording.end({ reason: 'device-revoked', atMs, publisherAtMs: null });
+    } catch (error) {
+      held?.release();
+      putBack();
+      throw error;
+    }
+    if (held === null) return;
+    this.take(held.recording);
+    held.release();
+  }
+
   #stop(entry: Entry): void {
-    const { phase, recording } = entry;
+    const { phase, ended } = entry;
     entry.phase = { kind: 'withdrawn' };
     if (phase.kind === 'waiting') phase.cancel();
-    if (phase.kind === 'ready') this.#ready.remove(recording.identity.companyId, entry);
+    if (phase.kind === 'ready') this.#ready.remove(ended.identity.companyId, entry);
     if (phase.kind === 'sealing') phase.abort.abort(WITHDRAWN);
   }
 
-  async #note(entry: Entry): Promise<void> {
+  async #note(entry: Entry, recording: OpenRecording): Promise<void> {
     const { catalogue, log } = this.#options;
-    const { recording, ending } = entry;
-    const { recordingId } = recording.identity;
+    const { identity, ending, chunkCount } = entry.ended;
+    const { recordingId } = identity;
     try {
-      if (recording.snapshotCount === 0) return await this.#discard(entry);
+      if (chunkCount === 0) return await this.#discard(entry);
       await catalogue.markEnded(recordingId, ending.reason, summarize(recording));
     } catch (error) {
       // The journal has it, and the next attempt at sealing notes it again.
@@ -195,20 +208,21 @@ export class SealingQueue {
   #schedule(entry: Entry): void {
     const { clock, limits } = this.#options;
     if (this.#isClosing) return this.#stop(entry);
-    if (entry.ending.reason !== 'publisher-lost') return this.#enqueue(entry);
-    const waitedMs = clock.nowMs() - entry.ending.atMs;
+    const { identity, ending } = entry.ended;
+    if (ending.reason !== 'publisher-lost') return this.#enqueue(entry);
+    const waitedMs = clock.nowMs() - ending.atMs;
     const leftMs = Math.min(limits.provisionalKeepMs, limits.provisionalKeepMs - waitedMs);
     this.#waitAndEnqueue(entry, Math.max(0, leftMs));
-    this.#hastenSurplus(entry.recording.identity.streamId);
+    this.#hastenSurplus(identity.streamId);
   }
 
   /** However often a publisher is lost, its stream keeps only so many journals open. */
   #hastenSurplus(streamId: Id): void {
     const waiting = [...this.#entries.values()].filter(
-      ({ recording, phase }) => recording.identity.streamId === streamId && phase.kind === 'waiting',
+      ({ ended, phase }) => ended.identity.streamId === streamId && phase.kind === 'waiting',
     );
     if (waiting.length <= this.#options.limits.maxOpenRecordingsPerStream) return;
-    const [oldest] = waiting.toSorted((a, b) => a.ending.atMs - b.ending.atMs);
+    const [oldest] = waiting.toSorted((a, b) => a.ended.ending.atMs - b.ended.ending.atMs);
     if (oldest?.phase.kind !== 'waiting') return;
     oldest.phase.cancel();
     this.#enqueue(oldest);
@@ -221,7 +235,7 @@ export class SealingQueue {
 
   #enqueue(entry: Entry): void {
     entry.phase = { kind: 'ready' };
-    this.#ready.push(entry.recording.identity.companyId, entry);
+    this.#ready.push(entry.ended.identity.companyId, entry);
     this.#startNext();
   }
 
@@ -241,13 +255,14 @@ export class SealingQueue {
 
   async #sealOrRetry(entry: Entry, signal: AbortSignal): Promise<void> {
     const { log, catalogue, limits, counts } = this.#options;
-    const { recordingId } = entry.recording.identity;
+    const { recordingId } = entry.ended.identity;
     try {
       await this.#seal(entry, signal);
     } catch (error) {
-      if (signal.aborted) return;
-      counts.seals.failed += 1;
       const coded = toCodedError(error);
+      // Its journal cannot be opened again any more in this run; the next one seals it.
+      if (signal.aborted || coded.code === 'SHUTTING_DOWN') return;
+      counts.seals.failed += 1;
       log.error({ recordingId, err: error }, 'cannot seal a recording');
       const isHopeless = error instanceof JournalDamagedError || coded.code === 'RECORDING_EMPTY';
       const noted = isHopeless
@@ -265,19 +280,36 @@ export class SealingQueue {
   }
 
   async #seal(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { recordingId } = entry.ended.identity;
+    const held = await this.#options.recordings.hold(recordingId);
+    if (held === null) throw new Error(`The recording ${recordingId} is not there to be sealed.`);
+    try {
+      signal.throwIfAborted();
+      await this.#sealHeld(entry, held, signal);
+    } finally {
+      held.release();
+    }
+  }
+
+  async #sealHeld(
+    { ended: { identity, ending } }: Entry,
+    { recording, release }: HeldRecording,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { catalogue, clock, log, store, recordings, counts, onSealed } = this.#options;
-    const { recording, ending } = entry;
-    const { recordingId } = recording.identity;
+    const { recordingId } = identity;
     const startedMs = performance.now();
     const summary = summarize(recording);
     const nowMs = clock.nowMs();
     const facts = await sealRecording(recording, { ...this.#options, ending, summary, nowMs, signal });
     signal.throwIfAborted();
+    checkNothingCame(recording, summary.chunkCount);
     await catalogue.markMerged(recordingId, { summary, facts, nowMs });
     counts.seals.sealed += 1;
     counts.sealSeconds.observe(secondsSince(startedMs));
     // From here on the files are the recording, whatever happens.
-    recordings.remove(recording);
+    await recordings.removeEnded(recordingId);
+    release();
     this.#release(recording);
     await store.remove(recordingId).catch((error: unknown) => {
       log.error({ recordingId, err: error }, 'a journal that is not needed any more cannot be removed');
@@ -304,17 +336,26 @@ export class SealingQueue {
   /** Nothing was ever said in it. */
   async #discard(entry: Entry): Promise<void> {
     const { catalogue, store, log } = this.#options;
-    const { recordingId } = entry.recording.identity;
+    const { recordingId } = entry.ended.identity;
     await catalogue.remove(recordingId);
     await store.remove(recordingId);
     await this.#giveUp(entry);
     log.info({ recordingId }, 'removed a recording that never began');
   }
 
-  async #giveUp(entry: Entry): Promise<void> {
-    const { recording } = entry;
-    this.#options.recordings.remove(recording);
-    await recording.close();
-    this.#entries.delete(recording.identity.recordingId);
+  async #giveUp({ ended }: Entry): Promise<void> {
+    const { recordingId } = ended.identity;
+    const recording = await this.#options.recordings.removeEnded(recordingId);
+    await recording?.close();
+    this.#entries.delete(recordingId);
   }
+}
+
+/** What the files do not hold would go with the journal. Whoever takes chunks makes the queue let go before. */
+function checkNothingCame({ identity, journal, ending }: OpenRecording, sealedCount: number): void {
+  if (journal.chunkCount === sealedCount && ending !== null) return;
+  throw new CodedError(
+    'RECORDING_NOT_READY',
+    `Cannot note ${identity.recordingId} as sealed: it has ${journal.chunkCount} chunks, the files hold ${sealedCount}.`,
+  );
 }

@@ -1,11 +1,15 @@
 /** What can be told of a recording from its index alone: how long it is, what is missing in it, and what happened. */
-import { computeGaps, type Gap, type TimedEvent } from '@proofcast/shared';
+import { computeGaps, type Gap, type PictureRun, type TimedEvent } from '@proofcast/shared';
+import { extraUsAt, findClockSteps, type ClockStep } from './clock-steps.ts';
 import type { OpenRecording } from './open-recording.ts';
 import type { PartPlan } from './parts.ts';
 import type { RecordingIndex } from './recording-index.ts';
 
 /** What the page of one recording lists at most; a publisher may send any number. */
 const MAX_LISTED_EVENTS = 10_000;
+
+/** Shorter times without a picture within a cluster are of no interest to the gaps. */
+const LEAST_HOLE_US = 1_000_000;
 
 export interface RecordingSummary {
   readonly chunkCount: number;
@@ -28,13 +32,14 @@ export function summarize(recording: OpenRecording): RecordingSummary {
   const [first, last] = [parts.at(0), parts.at(-1)];
   const startedAtMs = first === undefined ? null : Math.round(first.startsAtUs / 1000);
   const endsAtMs = last === undefined ? null : last.startsAtUs / 1000 + last.durationMs;
+  const steps = index.epochs.map((epoch) => findClockSteps(index, epoch));
   const hasEnd = first !== undefined && endsAtMs !== null;
   return {
     chunkCount,
     parts,
     gaps: computeGaps({
       epochs: index.epochs,
-      pictures: pictureRuns(index),
+      pictures: pictureRuns(index, steps),
       events: index.events,
       end: endOf(recording),
     }),
@@ -46,21 +51,34 @@ export function summarize(recording: OpenRecording): RecordingSummary {
     })),
     eventCount: index.events.length,
     startedAtMs,
-    endedAtMs: lastPictureMs(index),
+    endedAtMs: lastPictureMs(index, steps),
     // The clock of the publisher may have jumped back between two parts.
     durationMs: hasEnd ? Math.max(0, Math.round(endsAtMs - first.startsAtUs / 1000)) : null,
   };
 }
 
-function* pictureRuns({ clusters, epochs }: RecordingIndex) {
+/** `steps` are those of each epoch. */
+function* pictureRuns(
+  { clusters, epochs }: RecordingIndex,
+  steps: readonly (readonly ClockStep[])[],
+): Generator<PictureRun> {
   for (let row = 0; row < clusters.length; row += 1) {
+    const number = clusters.epoch(row);
+    const epoch = epochs[number];
     const cluster = clusters.entry(row);
-    const epoch = epochs[clusters.epoch(row)];
-    if (epoch === undefined || cluster?.videoBlocks === 0) continue;
-    const { firstVideoTicks = null, lastVideoTicks = null } = cluster ?? {};
+    if (epoch === undefined || cluster === null || cluster.videoBlocks === 0) continue;
+    const { firstVideoTicks, lastVideoTicks } = cluster;
     if (firstVideoTicks === null || lastVideoTicks === null) continue;
-    const firstMs = epoch.wallTimeUs(firstVideoTicks) / 1000;
-    yield { epoch: epoch.number, firstMs, lastMs: epoch.wallTimeUs(lastVideoTicks) / 1000 };
+    const extraUs = extraUsAt(steps[number] ?? [], row);
+    const wallMs = (ticks: number): number => (epoch.wallTimeUs(ticks) + extraUs) / 1000;
+    const [firstMs, lastMs] = [wallMs(firstVideoTicks), wallMs(lastVideoTicks)];
+    const hole = clusters.longestHole(row);
+    const holeUs = hole === null ? 0 : epoch.wallTimeUs(hole.toTicks) - epoch.wallTimeUs(hole.fromTicks);
+    if (hole === null || holeUs < LEAST_HOLE_US) yield { epoch: number, firstMs, lastMs };
+    else {
+      yield { epoch: number, firstMs, lastMs: wallMs(hole.fromTicks) };
+      yield { epoch: number, firstMs: wallMs(hole.toTicks), lastMs };
+    }
   }
 }
 
@@ -75,7 +93,12 @@ function endOf({ ending, index }: OpenRecording): { atMs: number; isPublisherLos
   return { atMs: ending.publisherAtMs ?? lastWordUs / 1000, isPublisherLost: true };
 }
 
-function lastPictureMs({ epochs }: RecordingIndex): number | null {
-  const last = epochs.findLast((epoch) => epoch.lastPictureMs !== null);
-  return last === undefined ? null : Math.round(last.start.startedAtUs / 1000 + (last.lastPictureMs ?? 0));
+function lastPictureMs(index: RecordingIndex, steps: readonly (readonly ClockStep[])[]): number | null {
+  const last = index.epochs.findLast((epoch) => epoch.lastPictureMs !== null);
+  if (last === undefined) return null;
+  let lastMs = Number.NEGATIVE_INFINITY;
+  for (const run of pictureRuns(index, steps)) {
+    if (run.epoch === last.number) lastMs = Math.max(lastMs, run.lastMs);
+  }
+  return Number.isFinite(lastMs) ? Math.round(lastMs) : null;
 }

@@ -16,6 +16,7 @@ import { JournalStore } from '../journal/store.ts';
 import type { JournalRecord } from '../journal/record.ts';
 import { systemMediaClock } from '../media-clock.ts';
 import { unseal } from './unseal.ts';
+import { verifyFile } from './verify-file.ts';
 
 const { signal } = new AbortController();
 const UNSEAL_PROCESS = resolve(import.meta.dirname, '../../testing/unseal-process.ts');
@@ -44,9 +45,9 @@ describe('unsealing', () => {
     await recording.close();
   });
 
-  async function record(epochs = 2): Promise<void> {
+  async function record(epochs = 2, distanceUs = 60_000_000): Promise<void> {
     for (let epoch = 0; epoch < epochs; epoch++) {
-      recording.maker.epoch({ startedAtUs: recording.maker.start.startedAtUs + epoch * 60_000_000 });
+      recording.maker.epoch({ startedAtUs: recording.maker.start.startedAtUs + epoch * distanceUs });
       for (const slice of loadWebmClip('vp8-opus').slices) recording.maker.media(slice);
     }
     for (const chunk of recording.maker.chunks) {
@@ -87,6 +88,21 @@ describe('unsealing', () => {
     const records = await recordsOf(store);
     expect(records.slice(0, chunkCount)).toEqual(await recordsOf(original()));
     expect(records.slice(chunkCount)).toMatchObject([{ kind: 'end', sequence: chunkCount }]);
+  });
+
+  it('[M1] [M6] does so also of a file that was laid out before, with years between two epochs', async () => {
+    const yearsMs = 10 * 365 * 86_400_000;
+    await record(2, yearsMs * 1000);
+    const [first, second] = recording.plans();
+    const [before, after] = [first?.epochs[0], second?.epochs[0]];
+    if (!first || !before || !after) throw new Error('Two epochs make two parts now.');
+    const epochs = [before, { ...after, shiftTicks: yearsMs, shiftMs: yearsMs }];
+    const durationTicks = yearsMs + after.lastBlockTicks + 1;
+    paths = await sealFiles(recording, {}, [{ ...first, durationTicks, durationMs: durationTicks, epochs }]);
+    expect(paths.media).toHaveLength(1);
+    expect((await verifyFile({ manifestPath: paths.manifest, signal })).kind).toBe('intact');
+    const { chunkCount } = await unsealHere();
+    expect((await recordsOf(store)).slice(0, chunkCount)).toEqual(await recordsOf(original()));
   });
 
   it('[M6] goes on from it as from any journal', async () => {
@@ -176,22 +192,42 @@ describe('unsealing', () => {
     const seed = freshSeed();
     const random = seededRandom(seed);
     const { identity } = recording.journal;
-    for (let round = 0; round < 6; round++) {
+    const clear = async (): Promise<void> => {
+      await store.removeUnfinishedImports();
+      await store.remove(identity.recordingId);
+    };
+    const run = async (killAfterMs: number | null): Promise<{ isDone: boolean; tookMs: number }> => {
       const args = [UNSEAL_PROCESS, journals, paths.manifest, JSON.stringify(identity)];
       const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
       const exited = once(child, 'exit');
+      let output = '';
+      child.stdout.on('data', (part: Buffer) => (output += part.toString()));
       await once(child.stdout, 'data');
-      // The process is killed at any moment of the work, or after it.
-      await delay(random.integer(0, 250));
-      child.kill('SIGKILL');
+      const begunMs = performance.now();
+      if (killAfterMs !== null) {
+        await delay(killAfterMs);
+        child.kill('SIGKILL');
+      }
       await exited;
+      return { isDone: output.includes('done'), tookMs: performance.now() - begunMs };
+    };
+    const whole = await run(null);
+    expect(whole.isDone).toBe(true);
+    await clear();
+    let cutOff = 0;
+    for (let round = 0; cutOff < 6 && round < 40; round++) {
+      const killAfterMs = random.fraction() * whole.tookMs;
+      const { isDone } = await run(killAfterMs);
+      if (!isDone) cutOff += 1;
       const isThere = await store.has(identity.recordingId);
-      const what = `seed ${seed}, round ${round}`;
+      const what = `seed ${seed}, round ${round}, after ${killAfterMs} ms`;
       if (isThere) expect(await recordsOf(store), what).toHaveLength(recording.maker.chunks.length + 1);
-      await store.removeUnfinishedImports();
-      await store.remove(identity.recordingId);
+      else expect(isDone, what).toBe(false);
+      await clear();
       expect(await readdir(journals), what).toEqual([]);
     }
+    // Otherwise nothing was proven.
+    expect(cutOff, `seed ${seed}`).toBe(6);
     await unsealHere();
     expect(await recordsOf(store)).toHaveLength(recording.maker.chunks.length + 1);
   }, 60_000);

@@ -3,7 +3,7 @@ import { CodedError, type Id, type RetentionPolicy } from '@proofcast/shared';
 import { sql } from 'kysely';
 import type { Database } from '../database/database.ts';
 import type { RecordingRow } from '../database/schema.ts';
-import { recordingNotFound } from '../recording/catalogue.ts';
+import { isNotBuried, recordingNotFound } from '../recording/catalogue.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Recordings that are read from the database at once. */
@@ -84,16 +84,7 @@ export class RecordingAges {
         ageFromMs(nowMs).as('age_from_ms'),
       ])
       .where('recordings.company_id', '=', companyId)
-      .where((eb) =>
-        eb.not(
-          eb.exists(
-            eb
-              .selectFrom('tombstones')
-              .select('tombstones.recording_id')
-              .whereRef('tombstones.recording_id', '=', 'recordings.recording_id'),
-          ),
-        ),
-      );
+      .where(isNotBuried);
   }
 }
 

@@ -409,6 +409,51 @@ describe('deleting by hand', () => {
     expect((await admin.call('tombstones')).tombstones).toMatchObject([{ recordingId, isFinished: true }]);
   });
 
+  it('[K8] is for everybody from the tombstone on, also while the disk keeps files of it', async () => {
+    const recordingId = await makeSealed();
+    await settle();
+    const params = { recordingId };
+    const mediaPath = (await filesOf(recordingId)).find((path) => path.endsWith('.webm'))!;
+    const reading = await test.relay.media.openRecordingMedia({
+      companyId: test.companyId,
+      recordingId,
+      part: 0,
+      chunkCount: null,
+    });
+    if (reading.kind !== 'bytes') throw new Error('It has a file.');
+    // Cannot be removed as a file.
+    const stubborn = mediaPath.replace(/\.webm$/, '.left.jpg');
+    await mkdir(stubborn);
+    expect(await del(recordingId)).toMatchObject({ recordingId, isFinished: false });
+    for (let round = 0; round < 2; round++) {
+      expect((await stat(stubborn)).isDirectory()).toBe(true);
+      // It keeps nothing else of the recording.
+      expect(await filesOf(recordingId)).toEqual([]);
+      expect(await admin.call('recordings')).toEqual({ recordings: [] });
+      for (const name of [
+        'recording',
+        'recordingMedia',
+        'recordingManifest',
+        'recordingThumbnail',
+        'recordingSpriteTiles',
+      ] as const) {
+        expect(await admin.refusal(name, { params }), name).toMatchObject({ code: 'RECORDING_NOT_FOUND' });
+      }
+      const poster = { params: { ...params, kind: 'poster' } };
+      expect(await admin.refusal('recordingDerivative', poster)).toMatchObject({
+        code: 'RECORDING_NOT_FOUND',
+      });
+      const mp4 = { params, body: { kind: 'mp4' } };
+      expect(await admin.refusal('createExport', mp4)).toMatchObject({ code: 'RECORDING_NOT_FOUND' });
+      expect(await refusal(recordingId)).toMatchObject({ code: 'RECORDING_NOT_FOUND' });
+      await expect(reading.bytes.read(0, 10).next()).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+      await startAgain();
+    }
+    const rows = await test.relay.database.selectFrom('derivatives').select('kind').execute();
+    expect(rows).toEqual([]);
+    reading.bytes.close();
+  });
+
   it('[K8] is for good: the recording is not found, and its publisher cannot bring it back', async () => {
     const publisher = await publishClip({ device, client: test.client(), nowMs: clock.nowMs() });
     publisher.socket.terminate();

@@ -22,7 +22,8 @@ import { Tombstones } from './tombstones.ts';
 
 /** What retention asks of the media half. */
 export interface DeletableMedia {
-  recordingFiles(recordingId: Id): Promise<readonly RecordingFile[]>;
+  /** What there is on disk, for looking at many recordings. */
+  inventory(): Promise<{ filesOf(recordingId: Id): Promise<readonly RecordingFile[]> }>;
   /**
    * Removes a recording once `writeTombstone` has resolved; when that throws, nothing is removed. Nothing works on the
    * recording from before the call of it. Throws `RECORDING_NOT_FOUND` and `RECORDING_NOT_READY`.
@@ -84,8 +85,9 @@ export class Retention {
     checkPolicy(policy);
     const recordings: RetentionPreview['recordings'] = [];
     let [recordingCount, totalBytes] = [0, 0];
+    const inventory = await media.inventory();
     for await (const due of this.#ages.due(companyId, policy, clock.nowMs())) {
-      const sizeBytes = sizeOf(await media.recordingFiles(due.recording_id));
+      const sizeBytes = sizeOf(await inventory.filesOf(due.recording_id));
       recordingCount += 1;
       totalBytes += sizeBytes;
       if (recordings.length >= maxPreviewedRecordings) continue;

@@ -15,8 +15,7 @@ import type { WebSocket } from 'ws';
 import type { Derivatives } from '../derivatives/derivatives.ts';
 import type { ResponseHeaders } from '../http-carrier.ts';
 import type { Rewind } from '../outbox.ts';
-import type { ServedBytes } from '../recording/file-bytes.ts';
-import type { MediaAnswer, MediaRequest } from '../recording/playback.ts';
+import type { MediaAnswer, MediaRequest, ServedFile } from '../recording/playback.ts';
 import type { ViewerLink } from '../viewer-connections.ts';
 
 /** What the routes ask of the media half of the relay. */
@@ -33,6 +32,8 @@ export interface Media {
     streamId: Id;
     rewind: Rewind | null;
   }): Promise<ViewerLink>;
+  /** Call it before anything is opened for the answer. Throws `LIMIT_REACHED`. */
+  beginDownload(userId: Id, response: ServerResponse): void;
   checkWatchable(companyId: Id, streamId: Id): Promise<void>;
   /** Also rejects with `STILL_NOT_FOUND`. */
   still(companyId: Id, streamId: Id): Promise<Still>;
@@ -47,7 +48,7 @@ export interface Media {
   /** Also throws `SNAPSHOT_GONE`, `RECORDING_EMPTY`, and `NOT_FOUND` when there is no such part. */
   openRecordingMedia(request: MediaRequest): Promise<MediaAnswer>;
   /** The caller closes the bytes. */
-  openManifest(companyId: Id, recordingId: Id): Promise<ServedBytes>;
+  openManifest(companyId: Id, recordingId: Id): Promise<ServedFile>;
   thumbnailPath(companyId: Id, recordingId: Id): Promise<string>;
   readonly derivatives: Pick<Derivatives, 'request' | 'file' | 'spriteTiles'>;
   /** Why the media half cannot do its work; empty when it can. */

@@ -1,9 +1,10 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { routePath, WebmScanner, type Id } from '@proofcast/shared';
+import { initSegment, openCluster, simpleBlock } from '@proofcast/shared/testing/webm-bytes';
 import { loadWebmClip } from '@proofcast/shared/testing/webm-clip';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { publishClip, publishRecording } from '../../testing/publish-recording.ts';
+import { connectPublisher, publishClip, publishRecording } from '../../testing/publish-recording.ts';
 import { rawRequest } from '../../testing/raw-request.ts';
 import type { TestClient } from '../../testing/test-client.ts';
 import { TestDevice } from '../../testing/test-device.ts';
@@ -306,6 +307,9 @@ describe('the manifest of a recording', () => {
   it('[A13] comes as JSON once there is one', async () => {
     const response = await auditor.fetch('recordingManifest', { params: { recordingId: sealed } });
     expect(response.headers.get('content-type')).toBe('application/json');
+    expect(response.headers.get('content-disposition')).toMatch(
+      new RegExp(`^attachment; filename="[0-9]{6}-${sealed}\\.manifest\\.json"$`),
+    );
     expect(await response.json()).toMatchObject({
       format: 'proofcast-manifest',
       isComplete: true,
@@ -349,4 +353,39 @@ describe('everything of a recording', () => {
       expect(head.status).toBe(401);
     }
   });
+});
+
+it('[A9] a user may fetch a limited number at a time, and another user is not held up', async () => {
+  const small = await startTestRelay({ mediaLimits: { maxDownloadsPerUser: 2 } });
+  try {
+    const device = await TestDevice.enrol(await small.signInAdmin(), 'Desk 5');
+    const large = await connectPublisher({ device, client: small.client() });
+    large.maker.epoch();
+    large.maker.media(initSegment());
+    // More than the buffers between the relay and who reads nothing hold.
+    const picture = Buffer.alloc(1_000_000);
+    for (let n = 0; n < 20; n++) large.maker.media(openCluster(n * 1000, simpleBlock(1, 0, 0x80, picture)));
+    large.upload();
+    await large.untilDurable();
+    const params = { recordingId: large.maker.start.recordingId };
+    const [one, other] = [await small.signInAs('auditor'), await small.signInAs('auditor')];
+    const held = [
+      await one.fetch('recordingMedia', { params }),
+      await one.fetch('recordingMedia', { params }),
+    ];
+    expect(held.map(({ status }) => status)).toEqual([200, 200]);
+    expect(await one.refusal('recordingMedia', { params })).toMatchObject({ code: 'LIMIT_REACHED' });
+    expect(await one.refusal('recordingManifest', { params })).toMatchObject({ code: 'LIMIT_REACHED' });
+    const others = await other.fetch('recordingMedia', { params });
+    expect((await others.arrayBuffer()).byteLength).toBeGreaterThan(20_000_000);
+    await held[0]?.body?.cancel();
+    // The relay hears of it when it hears of it.
+    let again = await one.fetch('recordingMedia', { params });
+    while (again.status === 429) again = await one.fetch('recordingMedia', { params });
+    expect(again.status).toBe(200);
+    await again.body?.cancel();
+    await held[1]?.body?.cancel();
+  } finally {
+    await small.close();
+  }
 });

@@ -11,7 +11,12 @@ export function recordingRoutes({
 }: {
   media: Pick<
     Media,
-    'listRecordings' | 'getRecording' | 'openRecordingMedia' | 'openManifest' | 'thumbnailPath'
+    | 'listRecordings'
+    | 'getRecording'
+    | 'beginDownload'
+    | 'openRecordingMedia'
+    | 'openManifest'
+    | 'thumbnailPath'
   >;
 }): Pick<
   RouteHandlers,
@@ -25,14 +30,18 @@ export function recordingRoutes({
     recordingMedia: async ({ caller, params, query, request, reply }) => {
       const { recordingId } = params;
       const { part = 0, chunks = null } = query;
-      const { companyId } = caller.user;
+      const { companyId, userId } = caller.user;
+      media.beginDownload(userId, reply.raw);
       const answer = await media.openRecordingMedia({ companyId, recordingId, part, chunkCount: chunks });
       if (answer.kind === 'bytes') return sendBytes({ request, reply }, answer.bytes, 'video/webm');
       const pinned = `${routePath('recordingMedia', { recordingId })}?chunks=${answer.chunkCount}&part=${part}`;
       return reply.header('cache-control', 'no-store').redirect(pinned, 307);
     },
     recordingManifest: async ({ caller, params, request, reply }) => {
-      const bytes = await media.openManifest(caller.user.companyId, params.recordingId);
+      media.beginDownload(caller.user.userId, reply.raw);
+      const { bytes, fileName } = await media.openManifest(caller.user.companyId, params.recordingId);
+      // The name by which the verifier finds it beside the media.
+      void reply.header('content-disposition', `attachment; filename="${fileName}"`);
       return sendBytes({ request, reply }, bytes, 'application/json');
     },
     recordingThumbnail: async ({ caller, params, reply }) => {

@@ -1,5 +1,5 @@
 import { decodeJwt } from 'jose';
-import { parseTokenClaims, ROLES } from '@proofcast/shared';
+import { CodedError, parseTokenClaims, ROLES } from '@proofcast/shared';
 import { MAX_SOCKET_FRAME_BYTES } from '../media-limits.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HeldClock } from '../../testing/held-clock.ts';
@@ -137,6 +137,36 @@ describe('an SFU token', () => {
       expect(url).toBe('wss://sfu.example.test/media/signaling');
     } finally {
       await configured.close();
+    }
+  });
+});
+
+describe('a connection of which nobody can tell whether its session has ended', () => {
+  const failOnce = (): void => {
+    const { sessions } = test.relay.identity;
+    const find = sessions.find.bind(sessions);
+    let calls = 0;
+    sessions.find = async (hash) => {
+      calls += 1;
+      // The first one lets it in.
+      if (calls === 1) return find(hash);
+      sessions.find = find;
+      throw new CodedError('INTERNAL', 'the database is away');
+    };
+  };
+
+  it('is closed so that its client comes again, and the others of the session stay', async () => {
+    const viewer = await test.signInAs('viewer');
+    const before = await openView(viewer);
+    const { ticket } = await viewer.call('createViewTicket');
+    failOnce();
+    const socket = await viewer.open('view', { query: { ticket } });
+    expect(await closeOf(socket)).toMatchObject({ code: 4500, reason: expect.stringMatching(/INTERNAL/) });
+    const after = await openView(viewer);
+    for (const open of [before, after]) {
+      expect(open.readyState).toBe(open.OPEN);
+      open.close();
+      await closeOf(open);
     }
   });
 });

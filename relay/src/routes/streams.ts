@@ -1,4 +1,4 @@
-import { toCodedError } from '@proofcast/shared';
+import { toCloseReason, toCodedError, type CodedError } from '@proofcast/shared';
 import { LIVE_HEADERS } from '../http-carrier.ts';
 import type { Session, Sessions } from '../identity/sessions.ts';
 import type { Tickets } from '../identity/tickets.ts';
@@ -27,10 +27,15 @@ export function streamRoutes({
   RouteHandlers,
   'streams' | 'createSfuToken' | 'createViewTicket' | 'view' | 'streamLive' | 'streamStill'
 > {
-  /** A session that ended while its connection was being opened was not there to be closed. */
-  const checkAgain = ({ sessionHash }: Session): void => {
+  /**
+   * A session that ended while its connection was being opened was not there to be closed. When nobody can tell, only
+   * this one ends, and its client comes again.
+   */
+  const checkAgain = ({ sessionHash }: Session, close: (reason: CodedError) => void): void => {
     sessions.find(sessionHash).catch((error: unknown) => {
-      sockets.closeAll(sessionHash, toCodedError(error));
+      const reason = toCodedError(error);
+      if (reason.code === 'UNAUTHENTICATED') sockets.closeAll(sessionHash, reason);
+      else close(reason);
     });
   };
 
@@ -47,7 +52,7 @@ export function streamRoutes({
     view: (socket, session, request) => {
       sockets.add(session, socket);
       media.acceptViewer(socket, session.user, request.raw.socket);
-      checkAgain(session);
+      checkAgain(session, (reason) => socket.close(reason.closeCode, toCloseReason(reason)));
     },
 
     streamLive: async ({
@@ -67,7 +72,7 @@ export function streamRoutes({
       const link = await media.watchByHttp({ response, headers: reply.getHeaders(), user, streamId, rewind });
       reply.hijack();
       sockets.addResponse(caller, response, link);
-      checkAgain(caller);
+      checkAgain(caller, (reason) => link.close(reason));
       return reply;
     },
 

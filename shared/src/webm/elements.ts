@@ -59,6 +59,9 @@ export const BLOCK_GROUP = 0xa0;
 export const BLOCK = 0xa1;
 export const BLOCK_VIRTUAL = 0xa2;
 export const BLOCK_ADDITIONS = 0x75a1;
+export const BLOCK_MORE = 0xa6;
+export const BLOCK_ADD_ID = 0xee;
+export const BLOCK_ADDITIONAL = 0xa5;
 export const BLOCK_DURATION = 0x9b;
 export const REFERENCE_PRIORITY = 0xfa;
 export const REFERENCE_BLOCK = 0xfb;
@@ -71,8 +74,11 @@ export const REFERENCE_FRAME = 0xc8;
 export const VOID = 0xec;
 export const CRC_32 = 0xbf;
 
-/** Where an element may stand. `anywhere` are RFC 8794's global elements, `unknown` those not listed here. */
-export type Place = 'root' | 'segment' | 'cluster' | 'group' | 'anywhere' | 'unknown';
+/**
+ * Where an element may stand. `additions` and `more` are in BlockAdditions and in each of its children; `anywhere` are
+ * RFC 8794's global elements, `unknown` those not listed here.
+ */
+export type Place = 'root' | 'segment' | 'cluster' | 'group' | 'additions' | 'more' | 'anywhere' | 'unknown';
 
 const PLACES: ReadonlyMap<number, Place> = new Map<number, Place>([
   ...placed('root', [EBML, SEGMENT]),
@@ -94,11 +100,13 @@ const PLACES: ReadonlyMap<number, Place> = new Map<number, Place>([
     REFERENCE_PRIORITY,
     REFERENCE_BLOCK,
   ]),
+  ...placed('additions', [BLOCK_MORE]),
+  ...placed('more', [BLOCK_ADD_ID, BLOCK_ADDITIONAL]),
   ...placed('group', [REFERENCE_VIRTUAL, CODEC_STATE, DISCARD_PADDING, SLICES, REFERENCE_FRAME]),
   ...placed('anywhere', [VOID, CRC_32]),
 ]);
 
-/** Where the element with this id may stand, for the elements from the root down to the block group. */
+/** Where the element with this id may stand, for the elements from the root down to the additions of a block. */
 export function placeOf(id: number): Place {
   return PLACES.get(id) ?? 'unknown';
 }

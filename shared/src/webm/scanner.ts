@@ -35,6 +35,12 @@ interface OpenCluster {
   wholeEnd: number;
 }
 
+/** BlockAdditions or a BlockMore: nothing of it is reported, but a reader that enters it must find elements there. */
+interface OpenAdditions {
+  place: 'additions' | 'more';
+  end: number;
+}
+
 interface OpenGroup {
   start: number;
   end: number;
@@ -49,7 +55,7 @@ interface OpenGroup {
  * which makes it known.
  *
  * Fails with WEBM_INVALID where the bytes are not webm, and with WEBM_UNSUPPORTED for lacing, encryption,
- * compression, another document type, an element above its limit, and a second EBML header (an epoch of its own
+ * compression, blocks without a frame, another document type, an element above its limit, and a second EBML header (an epoch of its own
  * needs a scanner of its own). A failed scanner stays failed: `push` throws the same error again.
  */
 export class WebmScanner {
@@ -66,6 +72,8 @@ export class WebmScanner {
   #segment: 'before' | { end: number } | 'after' = 'before';
   #cluster: OpenCluster | null = null;
   #group: OpenGroup | null = null;
+  /** Innermost last. */
+  #additions: OpenAdditions[] = [];
   #simpleBlock: BlockHeader | null = null;
 
   constructor(options: { limits?: Partial<WebmLimits> } = {}) {
@@ -118,7 +126,8 @@ export class WebmScanner {
       this.#endCluster(this.#cluster, start);
     }
     this.#checkPlace(element, place);
-    const parentEnd = this.#group?.end ?? this.#cluster?.end ?? this.#segmentEnd;
+    const parentEnd =
+      this.#additions.at(-1)?.end ?? this.#group?.end ?? this.#cluster?.end ?? this.#segmentEnd;
     const end = element.end ?? parentEnd;
     if (end > parentEnd) {
       throw invalid(`${ids.formatId(id)} at byte ${start} ends at ${end}, after its parent.`, {
@@ -139,6 +148,12 @@ export class WebmScanner {
     if (id === ids.BLOCK_GROUP) {
       this.#checkSize(element, end - dataStart, this.#limits.maxPassedElementBytes);
       this.#group = { start, end, block: null, hasReference: false, duration: null };
+      this.#endParents(dataStart);
+      return 'enter';
+    }
+    if (id === ids.BLOCK_ADDITIONS || id === ids.BLOCK_MORE) {
+      this.#checkSize(element, end - dataStart, this.#limits.maxPassedElementBytes);
+      this.#additions.push({ place: id === ids.BLOCK_MORE ? 'more' : 'additions', end });
       this.#endParents(dataStart);
       return 'enter';
     }
@@ -175,6 +190,11 @@ export class WebmScanner {
       case ids.TIMESTAMP:
       case ids.BLOCK_DURATION:
         if (size <= MAX_NUMBER_BYTES) return size;
+        throw invalid(`The number at byte ${start} cannot be ${size} bytes long.`, { offset: start, size });
+      case ids.REFERENCE_BLOCK:
+      case ids.DISCARD_PADDING:
+      case ids.BLOCK_ADD_ID:
+        if (size <= MAX_NUMBER_BYTES) return 'pass';
         throw invalid(`The number at byte ${start} cannot be ${size} bytes long.`, { offset: start, size });
       case ids.SIMPLE_BLOCK:
       case ids.BLOCK:
@@ -220,6 +240,7 @@ export class WebmScanner {
 
   /** Ends the parents whose last byte is before `offset`, innermost first. */
   #endParents(offset: number): void {
+    while (this.#additions.at(-1)?.end === offset) this.#additions.pop();
     if (this.#group?.end === offset) this.#endGroup(this.#group);
     if (this.#group === null && this.#cluster !== null) {
       this.#cluster.wholeEnd = offset;
@@ -289,6 +310,10 @@ export class WebmScanner {
         },
       );
     }
+    // Some readers pass over it, and would count other frames.
+    if (dataStart + length === end) {
+      throw unsupported(`The block at byte ${start} holds no frame.`, { offset: start });
+    }
     if (id === ids.BLOCK) {
       const group = open(this.#group);
       group.block = onlyOne(group.block, element) ?? header;
@@ -355,6 +380,8 @@ export class WebmScanner {
   }
 
   get #currentPlace(): ids.Place {
+    const additions = this.#additions.at(-1);
+    if (additions !== undefined) return additions.place;
     if (this.#group !== null) return 'group';
     if (this.#cluster !== null) return 'cluster';
     return typeof this.#segment === 'object' ? 'segment' : 'root';
