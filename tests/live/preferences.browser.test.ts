@@ -75,7 +75,7 @@ it('[S14] a small tile gets the small layer, and another viewer of the same stre
     .poll(async () => (await other.received(world.streamId)).widthPx, { timeout: TIMEOUT_MS })
     .toBe(1280);
   const layers = statisticsOf(world.streamId).viewers.map(({ spatialLayer }) => spatialLayer);
-  expect(layers.toSorted()).toEqual([0, 1]);
+  expect(layers.toSorted((a, b) => Number(a) - Number(b))).toEqual([0, 1]);
   await wall.prefer(world.streamId, FULL);
   await expect
     .poll(async () => (await wall.received(world.streamId)).widthPx, { timeout: TIMEOUT_MS })
