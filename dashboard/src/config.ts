@@ -26,6 +26,11 @@ export const MIN_TOKEN_LIFE_MS = 20_000;
 /** After a failed attempt to connect, further ones fail at once for this long: tiles do not storm a dead server. */
 export const SFU_RECONNECT: ReconnectLimits = { initialDelayMs: 200, maxDelayMs: 8_000 };
 
+/** How often the SFU is told what the pictures are like. */
+export const SFU_REPORT_MS = 5_000;
+/** A picture that lived this long and is lost with a worker of the SFU is asked for again at once. */
+export const SFU_REJOIN_AFTER_MS = 1_000;
+
 export interface PlayerLimits {
   /** WebRTC has this long for its first picture before the relay is started beside it. */
   readonly relayHeadStartMs: number;

@@ -7,7 +7,7 @@ import { QUIET_SOCKET_CHECK_MS, STREAM_POLL_MS } from '../config.ts';
 import type { RelayClient } from '../relay-client.ts';
 import { PlayerPool } from './player-pool.ts';
 import { RelayConnection, type RelayConnectionState } from './relay-connection.ts';
-import { SfuConnection } from './sfu-connection.ts';
+import { SfuReceiver } from './sfu-receiver.ts';
 import { StreamList } from './stream-list.ts';
 import { StreamPlayer } from './stream-player.ts';
 
@@ -24,7 +24,7 @@ export class LiveSession {
   readonly players: PlayerPool<StreamPlayer>;
   readonly #options: LiveSessionOptions;
   readonly #relay: RelayConnection;
-  readonly #sfu: SfuConnection;
+  readonly #sfu: SfuReceiver;
   #cancelPoll = nothing;
   #cancelQuietCheck = nothing;
   #isWebRtcHopeless = false;
@@ -33,7 +33,7 @@ export class LiveSession {
   constructor(options: LiveSessionOptions) {
     this.#options = options;
     const { schedule, nowMs, relay } = options;
-    this.#sfu = new SfuConnection({
+    this.#sfu = new SfuReceiver({
       createToken: () => relay.call('createSfuToken'),
       openSocket: (url) => new WebSocket(url),
       schedule,
@@ -63,7 +63,7 @@ export class LiveSession {
   /** The server can be reached again, or may be: whatever waits for a later attempt makes it now. */
   retryNow(): void {
     this.#isWebRtcHopeless = false;
-    this.#sfu.forgetFailure();
+    this.#sfu.connection.forgetFailure();
     this.#relay.retryNow();
     for (const player of this.players.all()) player.retryNow();
   }

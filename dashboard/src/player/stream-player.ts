@@ -6,15 +6,15 @@ import { FallbackPlayer } from './fallback-player.ts';
 import { PictureStage } from './picture-stage.ts';
 import { Player, type PlayerState } from './player.ts';
 import type { RelayConnection } from './relay-connection.ts';
-import type { SfuConnection } from './sfu-connection.ts';
 import { SfuPlayer } from './sfu-player.ts';
+import type { SfuReceiver } from './sfu-receiver.ts';
 import { createUnavailablePath } from './unavailable-path.ts';
 import type { Delay, PathListener, PathName, VideoPath } from './video-path.ts';
 
 export interface StreamPlayerOptions {
   readonly streamId: Id;
   readonly relay: RelayConnection;
-  readonly sfu: SfuConnection;
+  readonly sfu: SfuReceiver;
   readonly schedule: Schedule;
   readonly nowMs: () => number;
   readonly isLive: () => boolean;
@@ -83,7 +83,7 @@ export class StreamPlayer {
     };
     const video = this.stage.addVideo();
     const path = new SfuPlayer(
-      { connection: sfu, streamId, video, schedule, nowMs },
+      { receiver: sfu, streamId, video, schedule, nowMs },
       { ...listener, onFirstFrame },
     );
     return this.#staged(path, () => {
