@@ -2,14 +2,14 @@
 import type { Id } from '@proofcast/shared';
 import { shallowRef, watch, type Ref, type ShallowRef } from 'vue';
 import type { PlayerState } from '../player/player.ts';
-import type { StreamPlayer } from '../player/stream-player.ts';
-import type { Delay, VideoPath } from '../player/video-path.ts';
+import type { StagedPath, StreamPlayer } from '../player/stream-player.ts';
+import type { Delay } from '../player/video-path.ts';
 import { useLive } from './use-services.ts';
 
 const DELAY_READ_MS = 1_000;
 
 export interface UsedPlayer {
-  readonly state: Readonly<ShallowRef<PlayerState<VideoPath>>>;
+  readonly state: Readonly<ShallowRef<PlayerState<StagedPath>>>;
   readonly delay: Readonly<ShallowRef<Delay | null>>;
 }
 
@@ -19,7 +19,7 @@ export function usePlayer(options: {
   host: Ref<HTMLElement | null>;
 }): UsedPlayer {
   const { players } = useLive();
-  const state = shallowRef<PlayerState<VideoPath>>({ kind: 'idle' });
+  const state = shallowRef<PlayerState<StagedPath>>({ kind: 'idle' });
   const delay = shallowRef<Delay | null>(null);
 
   watch(

@@ -53,6 +53,18 @@ describe('the relay path', () => {
     expect(log.slice(0, 2)).toEqual(['first frame', 'lost TIMEOUT']);
   });
 
+  it('is not lost by a machine that slept, and is live again at once when it wakes', async () => {
+    const { awake, after, log } = await run('sleep');
+    expect(awake).toEqual(['first frame']);
+    expect(log).toEqual(['first frame']);
+    expect(after.aheadS).toBeLessThan(2);
+  });
+
+  it('is lost when there is media in front of a playhead that stands still', async () => {
+    const { log } = await run('stuck');
+    expect(log.slice(0, 2)).toEqual(['first frame', 'lost TIMEOUT']);
+  });
+
   it('lets go of everything on close, and hears nothing after that', async () => {
     const { log, sent, source, readyState, delay } = await run('close');
     expect(log).toEqual(['first frame']);

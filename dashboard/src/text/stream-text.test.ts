@@ -40,7 +40,7 @@ describe('in place of a picture', () => {
   });
 
   it('stands, without a spinner, for how long there is none and what each path says', () => {
-    const failures = { webrtc: new CodedError('TIMEOUT', 'Too late.'), relay: null };
+    const failures = [{ path: 'webrtc' as const, error: new CodedError('TIMEOUT', 'Too late.') }];
     const text = pictureText(LIVE, { kind: 'no-picture', sinceMs: 0, failures }, 12_000);
     expect(text).toMatchObject({
       isBusy: false,

@@ -11,6 +11,7 @@ import { MIME_TYPE, recordCanvas, type Recording } from './recorded-canvas.ts';
 
 const STREAM = 'str_00000000000000000001';
 const CLUSTER_ID = [0x1f, 0x43, 0xb6, 0x75];
+const nothing = (): void => undefined;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** What a relay would send of one recorder to one viewer. */
@@ -130,7 +131,7 @@ async function openBench(): Promise<Bench> {
   };
   const player = new FallbackPlayer(
     {
-      connection,
+      feed: connection,
       streamId: STREAM,
       video,
       schedule,
@@ -146,6 +147,14 @@ async function openBench(): Promise<Bench> {
     },
   );
   return Object.assign(bench, { player });
+}
+
+/** Lets time pass for the player ten times as fast, in steps that are no sleep. */
+async function passQuickly(bench: Bench, ms: number): Promise<void> {
+  for (let passedMs = 0; passedMs < ms; passedMs += 2_000) {
+    bench.skewMs += 2_000;
+    await sleep(300);
+  }
 }
 
 function look({ video, player }: Bench) {
@@ -229,14 +238,50 @@ const scenarios = {
     await bench.firstFrame;
     feed.stop();
     bench.isLive = false;
-    bench.skewMs = 60_000;
-    await sleep(600);
+    await passQuickly(bench, 20_000);
     const whileNotLive = [...bench.log];
     bench.isLive = true;
-    bench.skewMs = 120_000;
-    await sleep(600);
+    await passQuickly(bench, 20_000);
     bench.player.close();
     return { whileNotLive, log: bench.log };
+  },
+
+  /** The machine sleeps for an hour; what was sent meanwhile is not there, what comes now is newer. */
+  async sleep() {
+    const bench = await openBench();
+    const feed = new Feed(bench.socket, 0);
+    await feed.start();
+    await bench.firstFrame;
+    await sleep(1_000);
+    feed.isPaused = true;
+    bench.video.pause();
+    await sleep(2_500);
+    bench.skewMs = 3_600_000;
+    await sleep(600);
+    const awake = [...bench.log];
+    bench.video.play().catch(() => undefined);
+    feed.isPaused = false;
+    await sleep(1_500);
+    const after = look(bench);
+    feed.stop();
+    bench.player.close();
+    return { awake, after, log: bench.log };
+  },
+
+  /** Media comes, and the playhead does not move. */
+  async stuck() {
+    const bench = await openBench();
+    const feed = new Feed(bench.socket, 0);
+    await feed.start();
+    await bench.firstFrame;
+    // As a decoder that has hung: neither a seek nor a rate brings the playhead on.
+    const positionS = bench.video.currentTime;
+    Object.defineProperty(bench.video, 'currentTime', { get: () => positionS, set: nothing });
+    await sleep(1_000);
+    await passQuickly(bench, 8_000);
+    feed.stop();
+    bench.player.close();
+    return { log: bench.log };
   },
 
   async close() {
