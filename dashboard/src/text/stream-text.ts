@@ -1,6 +1,7 @@
 /** States of a stream and of its picture in words, tones and shapes: colour is never the only difference. */
 import type { StreamState } from '@proofcast/shared';
 import type { PlayerState } from '../player/player.ts';
+import type { RewindView } from '../player/stream-player.ts';
 import type { Delay, PathName } from '../player/video-path.ts';
 import { formatDelay, formatElapsed } from './time-text.ts';
 
@@ -56,6 +57,13 @@ const PATH_REASONS: Readonly<Record<Exclude<PathName, 'webrtc'>, string>> = {
 /** A measured part of the delay reads as a minimum, because that is what it is. */
 export function delayText(delay: Delay): string {
   return `${delay.isMinimum ? '≥ ' : ''}${formatDelay(delay.ms)}`;
+}
+
+/** What is said of the past that is shown instead of the live picture. */
+export function pastHint(view: RewindView, delay: Delay | null): string {
+  if (view.kind === 'loading') return 'The relay is asked for the recording of that moment.';
+  const ago = delay ? ` What you see was captured ${formatDelay(delay.ms)} ago.` : '';
+  return `Shown from the recording, through the relay; the live picture goes on behind it.${ago}`;
 }
 
 /** The age of a still picture is no lateness: it is meant to be seconds old. */
