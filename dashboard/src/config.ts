@@ -149,6 +149,8 @@ export const HTTP_BODY_SILENCE_MS = 25_000;
 export const STILL_INTERVAL_MS = 2_000;
 /** The same while there is none yet. */
 export const STILL_FIRST_INTERVAL_MS = 500;
+/** What a still may take from the request to its last byte. */
+export const STILL_REQUEST_MS = 8_000;
 /** Requests that may fail one after the other before stills are given up. */
 export const MAX_STILL_FAILURES = 3;
 /** A stream that is live and of which no newer picture comes for so long is lost. */
@@ -158,6 +160,8 @@ export const STILL_SILENCE_MS = 20_000;
 export const REWIND_LIMITS = {
   /** What is asked for in front of the playhead. */
   aheadS: 12,
+  /** With more than this there, because it is paused close to the live picture, nothing is taken until it is less. */
+  maxAheadS: 40,
   /** What stays behind it, so that a small step back needs nobody. */
   keepBehindS: 30,
   /** A playhead this close to the end of a range cannot move on within it. */
@@ -180,7 +184,7 @@ export const MAX_IDLE_VIDEOS = 16;
 /** A player that no view shows any more waits this long for the next view before it is closed. */
 export const PLAYER_LINGER_MS = 1_500;
 
-/** The grid never decodes more than this many streams at a time; the rest is on further pages. */
+/** As many streams as the grid decodes at a time unless somebody asks for more; the rest is on further pages. */
 export const MAX_TILES_PER_PAGE = 16;
 
 export const RECORDINGS_PAGE_SIZE = 50;

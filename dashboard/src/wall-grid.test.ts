@@ -46,12 +46,25 @@ describe('auto', () => {
 });
 
 describe('a chosen size', () => {
-  it.each(GRID_SIZES.filter((size) => size !== 'auto'))('of %i is a square that fits a desk', (size) => {
-    const { columns, tileWidthPx, perPage } = layOutWall(3, size, DESK);
-    expect(perPage).toBe(size);
-    expect(columns).toBe(Math.sqrt(size));
-    expect(wallHeight(size, columns, tileWidthPx)).toBeLessThanOrEqual(DESK.heightPx);
-  });
+  it.each([25, 49] as const)(
+    'of %i keeps its columns and scrolls, where its tiles would be too small',
+    (size) => {
+      const { columns, tileWidthPx, perPage } = layOutWall(size, size, DESK);
+      expect([columns, perPage]).toEqual([Math.sqrt(size), size]);
+      expect(columns * tileWidthPx + (columns - 1) * 12).toBeLessThanOrEqual(DESK.widthPx);
+      expect(tileWidthPx).toBeGreaterThan(150);
+    },
+  );
+
+  it.each(GRID_SIZES.filter((size) => size !== 'auto' && size <= 16))(
+    'of %i is a square that fits a desk',
+    (size) => {
+      const { columns, tileWidthPx, perPage } = layOutWall(3, size, DESK);
+      expect(perPage).toBe(size);
+      expect(columns).toBe(Math.sqrt(size));
+      expect(wallHeight(size, columns, tileWidthPx)).toBeLessThanOrEqual(DESK.heightPx);
+    },
+  );
 
   it('has fewer columns where a screen could not be recognised', () => {
     expect(layOutWall(16, 16, PHONE)).toMatchObject({ columns: 2, perPage: 16 });

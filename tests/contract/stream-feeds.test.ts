@@ -213,7 +213,7 @@ describe.each(FEEDS)('a stream %s', (_name, open) => {
 });
 
 describe('streams by HTTP', () => {
-  it('are a few at a time: one more ends at once, and there is room again when one was closed', async () => {
+  it('[T5] are a few at a time: one more ends at once, and there is room again when one was closed', async () => {
     const feed = await openHttp();
     const open = Array.from({ length: MAX_HTTP_BODIES }, () => new Collected(feed));
     const refused = new Collected(feed);

@@ -96,7 +96,9 @@ async function openFocus(path: Exclude<PathName, 'stills'>): Promise<Page> {
 }
 
 describe.each(['webrtc', 'relay', 'http'] as const)('from the live picture by %s', (path) => {
-  it('[V8] keys and time line go back, and the live picture is there again at once', async ({ annotate }) => {
+  it('[V8] [T7] keys and time line go back, and the live picture is there again at once', async ({
+    annotate,
+  }) => {
     const page = await openFocus(path);
     const complaints = complaintsOf(page);
     const playing = page.locator(`${STAGE}[data-past="playing"]`);

@@ -70,7 +70,7 @@ async function waitForPath(path: PathName): Promise<void> {
 }
 
 describe('where websockets are broken', () => {
-  it('the picture comes by plain HTTP, moves, and says how late it is', async ({ annotate }) => {
+  it('[T1] the picture comes by plain HTTP, moves, and says how late it is', async ({ annotate }) => {
     const openedMs = Date.now();
     page = await openWall(browser, stripper.url, services.admin);
     await waitForPath('http');
@@ -105,7 +105,9 @@ describe('where websockets are broken', () => {
     );
   });
 
-  it('goes back up to the websocket by itself when everything comes through again', async ({ annotate }) => {
+  it('[T2] goes back up to the websocket by itself when everything comes through again', async ({
+    annotate,
+  }) => {
     const openedMs = Date.now();
     stripper.setMode('open');
     await waitForPath('relay');

@@ -61,16 +61,21 @@ export function useRewind(options: {
   );
   onScopeDispose(() => options.player.value?.goLive());
 
+  let known: RewindRange | null = null;
   const range = computed<RewindRange | null>(() => {
     // Read in any case, so that the end of the range goes on with the time.
     const pageNowMs = nowMs.value;
     const stream = options.stream.value;
     const player = options.player.value;
-    if (!stream?.recordingId || !player || stream.state.sinceMs === null) return null;
+    if (!stream?.recordingId || !player || stream.state.sinceMs === null) {
+      // Somebody who is looking back when the recording ends still has the way back.
+      return view.value.kind === 'off' ? null : known;
+    }
     const toMs = player.relayNowMs() ?? pageNowMs;
     const fromMs = Math.min(recording.value?.startedAtMs ?? stream.state.sinceMs, toMs);
     if (toMs - fromMs < REWIND_LIMITS.minBehindMs) return null;
-    return { fromMs, toMs, gaps: recording.value?.gaps ?? [] };
+    known = { fromMs, toMs, gaps: recording.value?.gaps ?? [] };
+    return known;
   });
 
   function lookBack(momentMs: number): void {

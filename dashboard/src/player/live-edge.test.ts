@@ -162,7 +162,7 @@ describe('an hour', () => {
   const meanOf = (values: readonly number[]): number =>
     values.reduce((sum, value) => sum + value, 0) / values.length;
 
-  it.each([-300, 0, 300])('with clocks %i ppm apart drifts by less than 300 ms', (clockErrorPpm) => {
+  it.each([-300, 0, 300])('[T6] with clocks %i ppm apart drifts by less than 300 ms', (clockErrorPpm) => {
     const { lateS } = playAnHour({ clockErrorPpm, jitterS: () => 0.02 });
     const perMinute = Math.round(60 / STEP_S);
     const settledLateS = meanOf(lateS.slice(perMinute, 2 * perMinute));

@@ -193,7 +193,7 @@ function returnsOf(changes: readonly Change[]): { readonly afterMs: number }[] {
 }
 
 describe.each(SEEDS)('history %i', (seed) => {
-  it('never flaps, never spins for ever, never leaks a path, and ends with the best tier that is stable', () => {
+  it('[T2] [T3] [T4] [T5] never flaps, never spins for ever, never leaks a path, and ends with the best tier that is stable', () => {
     const world = new World(seed);
     world.run();
     for (const { afterMs } of returnsOf(world.changes)) {

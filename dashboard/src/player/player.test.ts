@@ -115,7 +115,7 @@ describe('at the start', () => {
     expect(openNow('webrtc')).toHaveLength(1);
   });
 
-  it('shows whichever path has a picture first', () => {
+  it('[T1] shows whichever path has a picture first', () => {
     showRelay();
     expect(shownPath()).toBe('relay');
     expect(openNow('webrtc')).toHaveLength(1);
@@ -187,7 +187,7 @@ describe('while the relay is shown', () => {
     expect(newest('webrtc')).not.toBe(first);
   });
 
-  it('swaps WebRTC in when its picture is decoded, and closes the relay only then', () => {
+  it('[T2] swaps WebRTC in when its picture is decoded, and closes the relay only then', () => {
     showRelay();
     const relay = newest('relay');
     newest('webrtc').listener.onFirstFrame();
@@ -224,7 +224,7 @@ describe('while the relay is shown', () => {
     expect(shownPath()).toBe('webrtc');
   });
 
-  it('lets WebRTC prove itself for longer the more of its pictures died young, up to a limit', () => {
+  it('[T3] lets WebRTC prove itself for longer the more of its pictures died young, up to a limit', () => {
     showRelay();
     newest('webrtc').listener.onFirstFrame();
     const waitsMs: number[] = [];
@@ -276,7 +276,7 @@ describe('while the relay is shown', () => {
 });
 
 describe('when nothing comes', () => {
-  it('says so after a time, with the reason of each path, and goes on trying', () => {
+  it('[T4] says so after a time, with the reason of each path, and goes on trying', () => {
     player.setExpected(true);
     for (const name of PATH_NAMES) newest(name).listener.onLost(lost);
     expect(player.state.kind).toBe('connecting');
@@ -327,7 +327,7 @@ describe('the tiers below', () => {
     for (const name of names) newest(name).listener.onLost(lost);
   };
 
-  it('are called up one after the other as those above fail', () => {
+  it('[T1] are called up one after the other as those above fail', () => {
     player.setExpected(true);
     failAll('webrtc');
     expect(opened.map(({ name }) => name)).toEqual(['webrtc', 'relay']);
@@ -347,7 +347,7 @@ describe('the tiers below', () => {
     expect(openNow('http')).toHaveLength(1);
   });
 
-  it('wait for room when as many paths are open as may be', () => {
+  it('[T5] wait for room when as many paths are open as may be', () => {
     player.setExpected(true);
     clock.advance(TIER_LIMITS.stills.headStartMs);
     expect(opened.filter(({ isClosed }) => !isClosed)).toHaveLength(PLAYER_LIMITS.maxOpenPaths);
@@ -363,7 +363,7 @@ describe('the tiers below', () => {
     expect(openNow('webrtc')).toHaveLength(1);
   });
 
-  it('are left step by step as better ones come, and closed then', () => {
+  it('[T2] are left step by step as better ones come, and closed then', () => {
     player.setExpected(true);
     failAll('webrtc', 'relay', 'http');
     newest('stills').listener.onFirstFrame();

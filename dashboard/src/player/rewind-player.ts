@@ -70,7 +70,7 @@ export class RewindPlayer {
       makeRoom: () => this.#oldest(),
     });
     this.#cancelTick = options.schedule(this.#tick, REWIND_LIMITS.tickMs);
-    this.#open();
+    this.#open(fromMs);
   }
 
   get state(): RewindState {
@@ -108,7 +108,7 @@ export class RewindPlayer {
     this.#sink.clear();
     const range = this.#rangeFrom(momentMs);
     if (this.#watch) this.#watch.seek(range);
-    else this.#open();
+    else this.#open(momentMs);
   }
 
   pause(): void {
@@ -133,7 +133,7 @@ export class RewindPlayer {
     this.#sink.close();
   }
 
-  #open(): void {
+  #open(fromMs: number): void {
     this.#cancelRetry();
     this.#watch?.close();
     this.#feed = this.#options.pickFeed();
@@ -147,7 +147,7 @@ export class RewindPlayer {
         onFrame: (frame) => this.#receive(frame),
         onEnded: (error) => this.#onEnded(error),
       },
-      this.#rangeFrom(this.#goalMs),
+      this.#rangeFrom(fromMs),
     );
   }
 
@@ -220,9 +220,24 @@ export class RewindPlayer {
     );
     if (!isInside && next) video.currentTime = next.start;
     else if (!isInside && this.#isComplete) return this.#options.onEnd(null);
-    this.#askForMore();
+    this.#balance();
     this.#options.onChange();
   };
+
+  /** Neither too little in front of the playhead, nor, while it is paused, all that is captured meanwhile. */
+  #balance(): void {
+    const endS = this.#sink.ranges.at(-1)?.end ?? 0;
+    const aheadS = endS - this.#options.video.currentTime;
+    if (this.#watch && aheadS > REWIND_LIMITS.maxAheadS) {
+      this.#watch.close();
+      this.#watch = undefined;
+    } else if (this.#watch) {
+      this.#askForMore();
+    } else if (!this.#isComplete && aheadS < REWIND_LIMITS.aheadS) {
+      // From the key cluster before the end on: what is there already is replaced by the same.
+      this.#open(this.#sink.capturedAtMs(endS) ?? this.#goalMs);
+    }
+  }
 
   #askForMore(): void {
     const shownUs = this.readMomentMs() * 1000 - (this.#offsetUs ?? 0);
@@ -253,7 +268,7 @@ export class RewindPlayer {
     this.#loadedAtMs = null;
     this.#sink.clear();
     this.#cancelRetry();
-    this.#cancelRetry = this.#options.schedule(() => this.#open(), this.#policy.nextDelayMs());
+    this.#cancelRetry = this.#options.schedule(() => this.#open(this.#goalMs), this.#policy.nextDelayMs());
   }
 
   #become(state: RewindState): void {

@@ -7,6 +7,7 @@ import {
   MAX_STILL_FAILURES,
   STILL_FIRST_INTERVAL_MS,
   STILL_INTERVAL_MS,
+  STILL_REQUEST_MS,
   STILL_SILENCE_MS,
 } from '../config.ts';
 import type { Delay, LivePath, PathListener, Preference } from './video-path.ts';
@@ -72,11 +73,16 @@ export class StillPlayer implements LivePath {
 
   async #ask(): Promise<void> {
     this.#isAsking = true;
+    const timeout = AbortSignal.timeout(STILL_REQUEST_MS);
     try {
-      await this.#take(await this.#options.request(this.#abort.signal));
+      const signal = AbortSignal.any([this.#abort.signal, timeout]);
+      await this.#take(await this.#options.request(signal));
       this.#failures = 0;
     } catch (cause) {
-      if (!this.#abort.signal.aborted) this.#noteFailure(toCodedError(cause));
+      const error = timeout.aborted
+        ? new CodedError('TIMEOUT', 'The still picture did not come in time.', { cause })
+        : toCodedError(cause);
+      if (!this.#abort.signal.aborted) this.#noteFailure(error);
     }
     this.#isAsking = false;
     if (this.#abort.signal.aborted) return;

@@ -149,6 +149,20 @@ async function openBench(): Promise<Bench> {
   return Object.assign(bench, { player });
 }
 
+/** Makes an element play at a share of whatever rate it is told. */
+function playSlowly(video: HTMLVideoElement, share: number): void {
+  const native = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'playbackRate');
+  let asked = 1;
+  native?.set?.call(video, share);
+  Object.defineProperty(video, 'playbackRate', {
+    get: () => asked,
+    set: (rate: number) => {
+      asked = rate;
+      native?.set?.call(video, rate * share);
+    },
+  });
+}
+
 /** Lets time pass for the player ten times as fast, in steps that are no sleep. */
 async function passQuickly(bench: Bench, ms: number): Promise<void> {
   for (let passedMs = 0; passedMs < ms; passedMs += 2_000) {
@@ -266,6 +280,29 @@ const scenarios = {
     feed.stop();
     bench.player.close();
     return { awake, after, log: bench.log };
+  },
+
+  /**
+   * An hour of clocks that are 250 ppm apart, compressed: in a minute the element plays 1.5 % too slowly, so that it
+   * would fall 900 ms behind. Samples are taken once a second.
+   */
+  async drift(seconds: number) {
+    const bench = await openBench();
+    const feed = new Feed(bench.socket, 0);
+    await feed.start();
+    await bench.firstFrame;
+    await sleep(5_000);
+    playSlowly(bench.video, 0.985);
+    const samples: { delayMs: number; bufferedS: number; rate: number }[] = [];
+    for (let second = 0; second < seconds; second += 1) {
+      await sleep(1_000);
+      const { buffered } = bench.video;
+      const bufferedS = buffered.end(buffered.length - 1) - buffered.start(0);
+      samples.push({ delayMs: look(bench).delayMs ?? 0, bufferedS, rate: bench.video.playbackRate });
+    }
+    feed.stop();
+    bench.player.close();
+    return { samples, log: bench.log };
   },
 
   /** Media comes, and the playhead does not move. */
