@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GRID_SIZES, layOutWall, type WallSpace } from './wall-grid.ts';
+import { layOutWall, type WallSpace } from './wall-grid.ts';
 
 const space = (widthPx: number, heightPx: number): WallSpace => ({
   widthPx,
@@ -56,15 +56,12 @@ describe('a chosen size', () => {
     },
   );
 
-  it.each(GRID_SIZES.filter((size) => size !== 'auto' && size <= 16))(
-    'of %i is a square that fits a desk',
-    (size) => {
-      const { columns, tileWidthPx, perPage } = layOutWall(3, size, DESK);
-      expect(perPage).toBe(size);
-      expect(columns).toBe(Math.sqrt(size));
-      expect(wallHeight(size, columns, tileWidthPx)).toBeLessThanOrEqual(DESK.heightPx);
-    },
-  );
+  it.each([1, 4, 9, 16] as const)('of %i is a square that fits a desk', (size) => {
+    const { columns, tileWidthPx, perPage } = layOutWall(3, size, DESK);
+    expect(perPage).toBe(size);
+    expect(columns).toBe(Math.sqrt(size));
+    expect(wallHeight(size, columns, tileWidthPx)).toBeLessThanOrEqual(DESK.heightPx);
+  });
 
   it('has fewer columns where a screen could not be recognised', () => {
     expect(layOutWall(16, 16, PHONE)).toMatchObject({ columns: 2, perPage: 16 });
