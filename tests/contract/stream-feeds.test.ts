@@ -61,11 +61,12 @@ afterEach(async () => {
 /** The dashboard's own client, with the cookie that a browser would send. */
 function dashboardClient(): RelayClient {
   return new RelayClient({
-    fetch: (path, init) =>
-      fetch(new URL(String(path), relay.relay.url), {
-        ...init,
-        headers: { ...init?.headers, cookie: viewer.cookie },
-      }),
+    fetch: (path, init) => {
+      if (typeof path !== 'string') throw new TypeError('The client asks for paths.');
+      const headers = new Headers(init?.headers);
+      headers.set('cookie', viewer.cookie);
+      return fetch(new URL(path, relay.relay.url), { ...init, headers });
+    },
     onReached: () => undefined,
     onUnauthenticated: () => undefined,
   });
