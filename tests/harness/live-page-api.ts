@@ -27,7 +27,7 @@ export interface ReceivedVideo {
   readonly heightPx: number;
 }
 
-export type Preference = { isPaused: boolean; maxSpatialLayer: number | null; priority: number };
+export type Preference = { isVisible: boolean; widthPx: number; isFocus: boolean };
 
 export type LivePageApi = {
   /** Publishes a canvas with burnt-in stamps; resolves when the path is live. */
@@ -42,7 +42,7 @@ export type LivePageApi = {
   /** Connects the signalling and loads what is needed, as the dashboard does when it opens; resolves when that is done. */
   warmUp(access: LiveAccess): Promise<void>;
   /** Resolves with the milliseconds from asking to the first decoded picture. */
-  view(options: LiveAccess & { preference?: Preference }): Promise<number>;
+  view(options: LiveAccess): Promise<number>;
   prefer(streamId: string, preference: Preference): void;
   leave(streamId: string): void;
   /** What has gone wrong with a stream that is viewed; null while nothing has. */

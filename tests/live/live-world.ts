@@ -3,7 +3,7 @@ import { createId, SFU_PATH, type Id } from '@proofcast/shared';
 import type { TestBrowser } from '../../sfu/testing/browser.ts';
 import { runSfu, type RunningSfu } from '../../sfu/testing/running-sfu.ts';
 import { launchLiveBrowser, type LivePage } from '../harness/live-page.ts';
-import type { LiveAccess, LivePageApi, Preference, PublishedPicture } from '../harness/live-page-api.ts';
+import type { LiveAccess, LivePageApi, PublishedPicture } from '../harness/live-page-api.ts';
 
 const PICTURE: PublishedPicture = { widthPx: 1280, heightPx: 720, framesPerSecond: 20, isRestless: false };
 
@@ -48,12 +48,9 @@ export class LiveWorld {
   }
 
   /** Has `page` view a stream; resolves with the milliseconds to its first picture. */
-  async view(
-    page: LivePage,
-    { streamId = this.streamId, preference }: { streamId?: Id; preference?: Preference } = {},
-  ): Promise<number> {
+  async view(page: LivePage, { streamId = this.streamId }: { streamId?: Id } = {}): Promise<number> {
     const access = this.#access(await this.running.issuer.viewer(), streamId);
-    return page.view({ ...access, ...(preference ? { preference } : {}) });
+    return page.view(access);
   }
 
   async close(): Promise<void> {

@@ -48,10 +48,10 @@ describe('[S12] a stream', () => {
   });
 
   it('is encoded no more some time after its last viewer has paused it, and again at once when that one goes on', async () => {
-    const preference = { isPaused: true, maxSpatialLayer: null, priority: 1 };
+    const preference = { isVisible: false, widthPx: 0, isFocus: false };
     await viewer.prefer(world.streamId, preference);
     await expect.poll(sentMeanwhile, { timeout: TIMEOUT_MS }).toEqual({ frames: 0, bytes: 0 });
-    await viewer.prefer(world.streamId, { ...preference, isPaused: false });
+    await viewer.prefer(world.streamId, { ...preference, isVisible: true });
     const resumedMs = Date.now();
     await watchStamps(viewer.page, videoOf(world.streamId), {
       isEnough: (seen) => seen.some(({ stampMs }) => stampMs > resumedMs),

@@ -6,7 +6,7 @@ import { watchStamps } from '../harness/stamp-readers.ts';
 import { LiveWorld } from './live-world.ts';
 
 const TIMEOUT_MS = 30_000;
-const FULL = { isPaused: false, maxSpatialLayer: null, priority: 1 };
+const FULL = { isVisible: true, widthPx: 0, isFocus: false };
 
 let world: LiveWorld;
 let wall: LivePage;
@@ -35,7 +35,7 @@ it('[S13] a page has one connection for media, whatever the number of its stream
 });
 
 it('[S14] a hidden tile is paused at the SFU: no byte of it is sent any more, and the rest goes on', async () => {
-  await wall.prefer(hidden, { ...FULL, isPaused: true });
+  await wall.prefer(hidden, { ...FULL, isVisible: false });
   await expect.poll(() => statisticsOf(hidden).viewers.map(({ isPaused }) => isPaused)).toEqual([true]);
   const sentBytes = () => statisticsOf(hidden).viewers[0]?.sent?.byteCount;
   let before: number | undefined;
@@ -67,7 +67,7 @@ it('[S14] a hidden tile is paused at the SFU: no byte of it is sent any more, an
 });
 
 it('[S14] a small tile gets the small layer, and another viewer of the same stream still the large one', async () => {
-  await wall.prefer(world.streamId, { ...FULL, maxSpatialLayer: 0 });
+  await wall.prefer(world.streamId, { ...FULL, widthPx: 300 });
   await expect
     .poll(async () => (await wall.received(world.streamId)).widthPx, { timeout: TIMEOUT_MS })
     .toBeLessThan(1280);

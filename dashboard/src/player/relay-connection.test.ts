@@ -12,7 +12,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HeldClock } from '../../testing/held-clock.ts';
 import { ScriptedSocket } from '../../testing/scripted-socket.ts';
 import { VIEW_RECONNECT, VIEW_SOCKET_OPEN_MS, WATCH_ANSWER_MS } from '../config.ts';
-import { RelayConnection, type RelayConnectionState, type Watcher } from './relay-connection.ts';
+import { RelayConnection, type RelayConnectionState } from './relay-connection.ts';
+import type { Watcher } from './stream-feed.ts';
 
 const STREAM = 'str_00000000000000000001';
 const VIEW: StreamView = {
@@ -55,6 +56,7 @@ function watcher(): Watcher & { readonly log: string[] } {
     log,
     onEpoch: ({ epoch }) => log.push(`epoch ${epoch}`),
     onFrame: ({ kind, payload }) => log.push(`${kind} ${payload.length}`),
+    onHeld: (atUs) => log.push(`held ${atUs}`),
     onEnded: ({ code }) => log.push(`ended ${code}`),
   };
 }

@@ -3,11 +3,11 @@
  * page's `SfuReceiver`'s; the video element belongs to the stage.
  */
 import { CodedError, toCodedError, type Id, type Schedule, type ViewPreference } from '@proofcast/shared';
-import { WEBRTC_STATS_MS } from '../config.ts';
+import { FOCUS_PRIORITY, SMALL_PICTURE_MAX_PX, WEBRTC_STATS_MS } from '../config.ts';
 import type { ReceivedStream } from './received-stream.ts';
 import type { SfuReceiver } from './sfu-receiver.ts';
 import { onFirstFrame, releaseVideo, startPlaying } from './video-element.ts';
-import type { Delay, PathListener, VideoPath } from './video-path.ts';
+import type { Delay, PathListener, Preference, VideoPath } from './video-path.ts';
 import { WebRtcMeter } from './webrtc-meter.ts';
 
 export interface SfuPlayerOptions {
@@ -16,10 +16,19 @@ export interface SfuPlayerOptions {
   readonly video: HTMLVideoElement;
   readonly schedule: Schedule;
   readonly nowMs: () => number;
-  readonly preference?: ViewPreference;
 }
 
-export const FULL_PREFERENCE: ViewPreference = { isPaused: false, maxSpatialLayer: null, priority: 1 };
+const FULL_PREFERENCE: ViewPreference = { isPaused: false, maxSpatialLayer: null, priority: 1 };
+
+/** What the SFU is asked for, so that it sends no more than is seen. */
+export function toViewPreference({ isVisible, widthPx, isFocus }: Preference): ViewPreference {
+  const isSmall = !isFocus && widthPx > 0 && widthPx <= SMALL_PICTURE_MAX_PX;
+  return {
+    isPaused: !isVisible,
+    maxSpatialLayer: isSmall ? 0 : null,
+    priority: isFocus ? FOCUS_PRIORITY : FULL_PREFERENCE.priority,
+  };
+}
 
 const nothing = (): void => undefined;
 
@@ -29,7 +38,9 @@ export class SfuPlayer implements VideoPath {
   readonly #listener: PathListener;
   readonly #meter: WebRtcMeter;
   readonly #stream: ReceivedStream;
-  #preference: ViewPreference;
+  #preference = FULL_PREFERENCE;
+  /** What is wanted once there is a first picture, until which a stream is never paused. */
+  #wanted = FULL_PREFERENCE;
   #cancelFirstFrame = nothing;
   #cancelStats = nothing;
   #hadFrame = false;
@@ -40,7 +51,6 @@ export class SfuPlayer implements VideoPath {
     this.#listener = listener;
     this.video = options.video;
     this.#meter = new WebRtcMeter(options.nowMs);
-    this.#preference = options.preference ?? FULL_PREFERENCE;
     this.#stream = options.receiver.receive(
       options.streamId,
       { onTrack: (track) => this.#show(track), onEnded: (error) => this.#lose(error) },
@@ -52,11 +62,10 @@ export class SfuPlayer implements VideoPath {
    * Which layer is wanted, or that none is: a picture that is paused stands still, keeps its connection, and is not
    * taken for frozen.
    */
-  prefer(preference: ViewPreference): void {
+  setPreference(preference: Preference): void {
     if (this.#isClosed) return;
-    if (this.#preference.isPaused && !preference.isPaused) this.#meter.forget();
-    this.#preference = preference;
-    this.#stream.prefer(preference);
+    this.#wanted = toViewPreference(preference);
+    this.#prefer();
   }
 
   readDelay(): Delay | null {
@@ -70,6 +79,14 @@ export class SfuPlayer implements VideoPath {
     this.#cancelStats();
     this.#stream.close();
     releaseVideo(this.video);
+  }
+
+  #prefer(): void {
+    const preference = this.#hadFrame ? this.#wanted : { ...this.#wanted, isPaused: false };
+    if (isSame(preference, this.#preference)) return;
+    if (this.#preference.isPaused && !preference.isPaused) this.#meter.forget();
+    this.#preference = preference;
+    this.#stream.prefer(preference);
   }
 
   #show(track: MediaStreamTrack): void {
@@ -87,6 +104,7 @@ export class SfuPlayer implements VideoPath {
   #onFrame(): void {
     if (this.#hadFrame) return;
     this.#hadFrame = true;
+    this.#prefer();
     this.#listener.onFirstFrame();
   }
 
@@ -111,4 +129,8 @@ export class SfuPlayer implements VideoPath {
   #lose(error: CodedError): void {
     if (!this.#isClosed) this.#listener.onLost(error);
   }
+}
+
+function isSame(a: ViewPreference, b: ViewPreference): boolean {
+  return a.isPaused === b.isPaused && a.maxSpatialLayer === b.maxSpatialLayer && a.priority === b.priority;
 }

@@ -99,7 +99,7 @@ function receiverOf({ url, token }: LiveAccess): SfuReceiver {
   return receiver;
 }
 
-function view({ preference, ...access }: Parameters<LivePageApi['view']>[0]): Promise<number> {
+function view(access: Parameters<LivePageApi['view']>[0]): Promise<number> {
   const { streamId } = access;
   const askedAtMs = performance.now();
   const video = appendVideo(streamId);
@@ -113,7 +113,6 @@ function view({ preference, ...access }: Parameters<LivePageApi['view']>[0]): Pr
           video,
           schedule,
           nowMs: () => performance.now(),
-          ...(preference ? { preference } : {}),
         },
         {
           onFirstFrame: () => resolve(performance.now() - askedAtMs),
@@ -265,7 +264,7 @@ const api: LivePageApi = {
     const wanted = drawn + count;
     return until(() => drawn >= wanted);
   },
-  prefer: (streamId, preference) => players.get(streamId)?.player.prefer(preference),
+  prefer: (streamId, preference) => players.get(streamId)?.player.setPreference(preference),
   leave: (streamId) => players.get(streamId)?.player.close(),
   lost: (streamId) => players.get(streamId)?.lost ?? null,
   connectionCount: () => connections.filter(({ connectionState }) => connectionState !== 'closed').length,
