@@ -25,7 +25,8 @@ export class MediaSink {
   readonly #mediaSource = new MediaSource();
   readonly #objectUrl: string;
   #clock = new PlayoutClock();
-  #epoch: EpochMessage | undefined;
+  /** Told, and not followed by a later one whose init segment was appended; in the order in which they were told. */
+  readonly #announced = new Map<number, EpochMessage>();
   #queue: AppendQueue | undefined;
   #mimeType = '';
   /** Frames that came before the media source was open. */
@@ -55,13 +56,10 @@ export class MediaSink {
     return this.#clock.positionAt(capturedAtMs);
   }
 
-  /** Relay's clock minus the publisher's, in microseconds; null before the first epoch. */
-  get publisherClockOffsetUs(): number | null {
-    return this.#epoch?.publisherClockOffsetUs ?? null;
-  }
-
+  /** Precedes the init segment of the epoch. */
   announce(epoch: EpochMessage): void {
-    this.#epoch = epoch;
+    this.#announced.delete(epoch.epoch);
+    this.#announced.set(epoch.epoch, epoch);
   }
 
   take(frame: ViewerFrame): void {
@@ -122,8 +120,8 @@ export class MediaSink {
 
   /** An init segment: the first one, that of the next epoch, or the same one again after a cut. */
   #begin(frame: ViewerFrame): boolean {
-    const epoch = this.#epoch;
-    if (epoch?.epoch !== frame.epoch) {
+    const epoch = this.#announced.get(frame.epoch);
+    if (!epoch) {
       this.#fail(
         new CodedError('MESSAGE_UNEXPECTED', `Cannot show epoch ${frame.epoch}: it was not announced.`),
       );
@@ -132,6 +130,10 @@ export class MediaSink {
     if (!MediaSource.isTypeSupported(epoch.mimeType)) {
       this.#fail(new CodedError('MEDIA_UNSUPPORTED', `This browser cannot play ${epoch.mimeType}.`));
       return false;
+    }
+    for (const earlier of this.#announced.keys()) {
+      if (earlier === epoch.epoch) break;
+      this.#announced.delete(earlier);
     }
     if (this.#isCleared) this.#forget();
     const bufferedEndS = this.ranges.at(-1)?.end ?? 0;
