@@ -23,7 +23,7 @@ const RIGHT: Record<IpcRequestName, object> = {
   openPage: {},
   readState: {},
   enrol: { serverUrl: 'https://relay.example.com', code: 'ABCD' },
-  forgetEnrolment: {},
+  forgetEnrolment: { isBacklogGivenUp: false },
   listSources: {},
   beginSharing: { source: { sourceId: 'screen:0:0', name: 'Entire screen' } },
   continueSharing: {},
@@ -34,8 +34,8 @@ const RIGHT: Record<IpcRequestName, object> = {
   readSfuAccess: { isRefused: false },
   openRecording: {},
   beginEpoch: { recordingId, start: epochStart },
-  appendSlice: { recordingId, captureTimeUs: 1, bytes: Uint8Array.of(1) },
-  endEpoch: { recordingId, reason: 'stopped' },
+  appendSlice: { recordingId, epoch: 0, captureTimeUs: 1, bytes: Uint8Array.of(1) },
+  endEpoch: { recordingId, epoch: 0, sourceId: 'screen:0:0', reason: 'stopped' },
   sendStill: { captureTimeUs: 1, bytes: Uint8Array.of(1) },
 };
 const names = Object.keys(IPC_REQUESTS) as IpcRequestName[];
@@ -130,6 +130,7 @@ describe('parameters', () => {
     ['appendSlice', { ...RIGHT.appendSlice, bytes: [1, 2, 3] }],
     ['appendSlice', { ...RIGHT.appendSlice, bytes: new Uint16Array(2) }],
     ['appendSlice', { ...RIGHT.appendSlice, captureTimeUs: -1 }],
+    ['appendSlice', { ...RIGHT.appendSlice, epoch: -1 }],
     ['appendSlice', { ...RIGHT.appendSlice, recordingId: '../../etc/passwd' }],
     ['beginEpoch', { recordingId, start: { ...epochStart, mimeType: 'text/html' } }],
     ['beginSharing', { sourceId: '' }],
