@@ -43,7 +43,7 @@ export interface RelayConnectionOptions {
 interface Channel {
   readonly streamId: Id;
   readonly watcher: Watcher;
-  /** Where it begins, as long as that was not asked for; null: live. */
+  /** Where it begins; null: live. */
   range: PastRange | null;
   cancelAnswerLimit: () => void;
 }
@@ -84,24 +84,24 @@ export class RelayConnection implements StreamFeed {
 
   /** Watches one stream. Without a connection the watch ends at once with the reason. */
   watch(streamId: Id, watcher: Watcher, range?: PastRange): Watch {
-    const number = this.#nextChannel++;
     const channel: Channel = { streamId, watcher, range: range ?? null, cancelAnswerLimit: nothing };
-    this.#channels.set(number, channel);
-    if (this.#state.kind === 'open') this.#ask(number, channel);
-    else if (this.#state.kind === 'down') {
-      const { error } = this.#state;
-      channel.cancelAnswerLimit = this.#options.schedule(() => this.#endWatch(number, error), 0);
-    }
+    let number = this.#begin(channel);
     return {
+      // On a channel of its own, because what is under way on the old one cannot be told apart otherwise. The old one
+      // is closed after that, so that the device is not told meanwhile that nobody watches.
       seek: (to) => {
-        if (this.#state.kind === 'open')
-          this.#sendOn(number, { type: 'seek', data: { channel: number, ...to } });
-        else channel.range = to;
-      },
-      extend: (untilUs) => this.#sendOn(number, { type: 'extend', data: { channel: number, untilUs } }),
-      close: () => {
         if (!this.#forget(number)) return;
-        if (this.#state.kind === 'open') this.#send({ type: 'unwatch', data: { channel: number } });
+        const before = number;
+        channel.range = to;
+        number = this.#begin(channel);
+        this.#unwatch(before);
+      },
+      extend: (untilUs) => {
+        if (!this.#channels.has(number) || this.#state.kind !== 'open') return;
+        this.#send({ type: 'extend', data: { channel: number, untilUs } });
+      },
+      close: () => {
+        if (this.#forget(number)) this.#unwatch(number);
       },
     };
   }
@@ -206,6 +206,22 @@ export class RelayConnection implements StreamFeed {
     for (const [number, channel] of this.#channels) this.#ask(number, channel);
   }
 
+  /** Gives the channel a number, by which it is asked for now or as soon as there is a connection. */
+  #begin(channel: Channel): number {
+    const number = this.#nextChannel++;
+    this.#channels.set(number, channel);
+    if (this.#state.kind === 'open') this.#ask(number, channel);
+    else if (this.#state.kind === 'down') {
+      const { error } = this.#state;
+      channel.cancelAnswerLimit = this.#options.schedule(() => this.#endWatch(number, error), 0);
+    }
+    return number;
+  }
+
+  #unwatch(number: number): void {
+    if (this.#state.kind === 'open') this.#send({ type: 'unwatch', data: { channel: number } });
+  }
+
   #ask(number: number, channel: Channel): void {
     const askedAtMs = this.#options.nowMs();
     channel.cancelAnswerLimit = this.#options.schedule(() => {
@@ -241,11 +257,6 @@ export class RelayConnection implements StreamFeed {
     channel?.cancelAnswerLimit();
     this.#channels.delete(number);
     return channel;
-  }
-
-  /** On a channel that is still watched. */
-  #sendOn(number: number, message: MessageFromViewer): void {
-    if (this.#channels.has(number) && this.#state.kind === 'open') this.#send(message);
   }
 
   #send(message: MessageFromViewer): void {

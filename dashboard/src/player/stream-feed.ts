@@ -24,7 +24,7 @@ export interface Watcher {
 }
 
 export interface Watch {
-  /** Goes to another place. What was sent before may still arrive until the next init segment does. */
+  /** Goes to another place; nothing of the place before comes any more. */
   seek(range: PastRange): void;
   /** Goes on up to `untilUs` where a range of the past has ended. */
   extend(untilUs: number): void;
