@@ -79,16 +79,13 @@ async function share(slices: number): Promise<Set<Id>> {
     used.add(recordingId);
     const epoch = await recordings.beginEpoch(recordingId, { ...EPOCH, startedAtUs });
     const stream = new RecorderStream({ bitsPerSecond: 400_000 });
-    let isNearlyFull = false;
-    let refusal: unknown;
-    for (; taken < slices && !isNearlyFull && !refusal; taken++) {
+    for (let isOver = false; taken < slices && !isOver; taken++) {
       const slice = { epoch, bytes: stream.take(SLICE_MS), captureTimeUs: Date.now() * 1000 };
-      isNearlyFull = await recordings.appendMedia(recordingId, slice).catch((error: unknown) => {
-        refusal = error;
-        return false;
+      isOver = await recordings.appendMedia(recordingId, slice).catch((error: unknown) => {
+        expect(error).toMatchObject({ code: 'RECORDING_FULL' });
+        return true;
       });
     }
-    if (refusal) expect(refusal).toMatchObject({ code: 'RECORDING_FULL' });
     await recordings.endEpoch(recordingId, { epoch, reason: 'recorder-restarted' });
   }
   return used;

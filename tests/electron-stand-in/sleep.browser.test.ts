@@ -79,6 +79,8 @@ describe('a share on a device that sleeps', () => {
     await untilOutline([...asleep, 'epoch-started', 'screen-locked', 'screen-unlocked']);
     await desktop.stopSharing();
     expect((await outline()).at(-1)).toBe('epoch-ended: stopped');
-    expect((await details()).gaps.map(({ reason }) => reason)).toEqual(['suspended', 'suspended']);
+    const reasons = (await details()).gaps.map(({ reason }) => reason);
+    // Whether a picture was missed while the screen was locked is a matter of how fast this machine is.
+    expect(reasons.filter((reason) => reason !== 'screen-locked')).toEqual(['suspended', 'suspended']);
   });
 });
