@@ -1,5 +1,6 @@
 /** Every limit, time and size that the dashboard works with, side by side. */
 import type { ReconnectLimits } from '@proofcast/shared';
+import type { PathName } from './player/video-path.ts';
 
 export const REQUEST_TIMEOUT_MS = 10_000;
 
@@ -26,29 +27,66 @@ export const MIN_TOKEN_LIFE_MS = 20_000;
 /** After a failed attempt to connect, further ones fail at once for this long: tiles do not storm a dead server. */
 export const SFU_RECONNECT: ReconnectLimits = { initialDelayMs: 200, maxDelayMs: 8_000 };
 
-export interface PlayerLimits {
-  /** WebRTC has this long for its first picture before the relay is started beside it. */
-  readonly relayHeadStartMs: number;
+/** How often the SFU is told what the pictures are like. */
+export const SFU_REPORT_MS = 5_000;
+/** A picture that lived this long and is lost with a worker of the SFU is asked for again at once. */
+export const SFU_REJOIN_AFTER_MS = 1_000;
+
+/** A picture that is shown no wider, in pixels of the device, is as good in the smallest layer. */
+export const SMALL_PICTURE_MAX_PX = 640;
+/** Of the stream that is shown alone, against 1 for all others. */
+export const FOCUS_PRIORITY = 10;
+
+export interface TierLimits {
+  /** The better tiers have this long for their first picture before this one is started beside them. */
+  readonly headStartMs: number;
   /** An attempt without a picture in this time has failed. */
   readonly firstFrameMs: number;
+  readonly retry: ReconnectLimits;
+}
+
+export interface PlayerLimits {
+  /** Paths of one stream that are open at a time, whatever is being tried. */
+  readonly maxOpenPaths: number;
   /** A page without a picture says so after this time, whatever is still being tried. */
   readonly noPictureMs: number;
-  /** A WebRTC picture that lived this long was a good one: the next loss starts with short retries again. */
+  /** A picture that lived this long was a good one. */
   readonly stableMs: number;
-  /** After an unstable picture, the next one must move this long before it replaces the relay's. */
+  /** After a loss, the next picture of that tier must move this long before it replaces another one. */
   readonly settleMs: number;
-  readonly webrtcRetry: ReconnectLimits;
-  readonly relayRetry: ReconnectLimits;
+  /** The same doubles with each picture that was not stable, up to this. */
+  readonly maxSettleMs: number;
 }
 
 export const PLAYER_LIMITS: PlayerLimits = {
-  relayHeadStartMs: 2_000,
-  firstFrameMs: 8_000,
+  maxOpenPaths: 3,
   noPictureMs: 10_000,
   stableMs: 10_000,
   settleMs: 4_000,
-  webrtcRetry: { initialDelayMs: 300, maxDelayMs: 30_000 },
-  relayRetry: { initialDelayMs: 300, maxDelayMs: 10_000 },
+  maxSettleMs: 60_000,
+};
+
+export const TIER_LIMITS: Readonly<Record<PathName, TierLimits>> = {
+  webrtc: {
+    headStartMs: 0,
+    firstFrameMs: 8_000,
+    retry: { initialDelayMs: 300, maxDelayMs: 30_000 },
+  },
+  relay: {
+    headStartMs: 1_500,
+    firstFrameMs: 8_000,
+    retry: { initialDelayMs: 300, maxDelayMs: 10_000 },
+  },
+  http: {
+    headStartMs: 3_000,
+    firstFrameMs: 8_000,
+    retry: { initialDelayMs: 500, maxDelayMs: 15_000 },
+  },
+  stills: {
+    headStartMs: 5_000,
+    firstFrameMs: 9_000,
+    retry: { initialDelayMs: 1_000, maxDelayMs: 15_000 },
+  },
 };
 
 /** A WebRTC picture that stands still this long is lost. A still screen is repeated about once a second. */
@@ -67,12 +105,15 @@ export interface LiveEdgeLimits {
   readonly calmS: number;
   readonly targetShrinkShare: number;
   readonly targetStepDownS: number;
-  /** Farther behind than this, playing faster would take too long: jump. */
-  readonly jumpBehindS: number;
+  /** With this much more than the target in front of the playhead, playing faster would take too long: jump. */
+  readonly jumpExcessS: number;
   /** The same for a picture that has only just begun, where a jump disturbs nobody. */
-  readonly youngJumpBehindS: number;
+  readonly youngJumpExcessS: number;
   readonly youngS: number;
   readonly maxPlaybackRate: number;
+  /** With less than `lowAheadS` in front of the playhead it plays at the lowest rate, so as not to run dry. */
+  readonly minPlaybackRate: number;
+  readonly lowAheadS: number;
   /** What stays behind the playhead once more than `maxBehindS` is there. */
   readonly keepBehindS: number;
   readonly maxBehindS: number;
@@ -85,10 +126,12 @@ export const LIVE_EDGE_LIMITS: LiveEdgeLimits = {
   calmS: 5,
   targetShrinkShare: 0.2,
   targetStepDownS: 0.05,
-  jumpBehindS: 3,
-  youngJumpBehindS: 0.9,
+  jumpExcessS: 1.5,
+  youngJumpExcessS: 0.6,
   youngS: 3,
-  maxPlaybackRate: 1.1,
+  maxPlaybackRate: 1.05,
+  minPlaybackRate: 0.97,
+  lowAheadS: 0.1,
   keepBehindS: 10,
   maxBehindS: 30,
 };
@@ -99,11 +142,59 @@ export const LIVE_EDGE_TICK_MS = 250;
 export const MAX_APPEND_QUEUE_BYTES = 24 * 1024 * 1024;
 /** A stream that is live, watched, and silent for this long through the relay is lost. */
 export const RELAY_SILENCE_MS = 8_000;
+/** The playhead of the relay's picture that stands still this long although there is media in front of it is stuck. */
+export const RELAY_FREEZE_MS = 5_000;
+/** A timer that is late by more than this means that the machine or the page was asleep. */
+export const SLEEP_MS = 3_000;
+
+/**
+ * Streamed bodies of a page at a time: over HTTP/1.1 a browser opens six connections to a host, and lists, stills and
+ * everything else need some of them.
+ */
+export const MAX_HTTP_BODIES = 3;
+/** A body on which not even the sign of life comes that the relay sends every ten seconds is dead. */
+export const HTTP_BODY_SILENCE_MS = 25_000;
+
+/** How often a still picture is asked for; the publisher is asked for one every two seconds. */
+export const STILL_INTERVAL_MS = 2_000;
+/** The same while there is none yet. */
+export const STILL_FIRST_INTERVAL_MS = 500;
+/** What a still may take from the request to its last byte. */
+export const STILL_REQUEST_MS = 8_000;
+/** Requests that may fail one after the other before stills are given up. */
+export const MAX_STILL_FAILURES = 3;
+/** A stream that is live and of which no newer picture comes for so long is lost. */
+export const STILL_SILENCE_MS = 20_000;
+
+/** Looking back in a recording that is running. */
+export const REWIND_LIMITS = {
+  /** What is asked for in front of the playhead. */
+  aheadS: 12,
+  /** With more than this there, because it is paused close to the live picture, nothing is taken until it is less. */
+  maxAheadS: 40,
+  /** What stays behind it, so that a small step back needs nobody. */
+  keepBehindS: 30,
+  /** A playhead this close to the end of a range cannot move on within it. */
+  edgeS: 0.05,
+  tickMs: 250,
+  /** When this long after the first media there is no picture of the moment that was asked for, the next one is shown. */
+  settleMs: 1_000,
+  /** Clocks of publisher and relay that agree this well are taken for the same. */
+  clockToleranceMs: 500,
+  /** What one step of the keyboard or of a button goes back or forward. */
+  stepMs: 10_000,
+  /** Closer to the live picture than this there is nothing to look back at. */
+  minBehindMs: 3_000,
+  retry: { initialDelayMs: 500, maxDelayMs: 8_000 },
+} as const;
+
+/** Video elements that wait to be used again. */
+export const MAX_IDLE_VIDEOS = 16;
 
 /** A player that no view shows any more waits this long for the next view before it is closed. */
 export const PLAYER_LINGER_MS = 1_500;
 
-/** The grid never decodes more than this many streams at a time; the rest is on further pages. */
+/** As many streams as the grid decodes at a time unless somebody asks for more; the rest is on further pages. */
 export const MAX_TILES_PER_PAGE = 16;
 
 export const RECORDINGS_PAGE_SIZE = 50;

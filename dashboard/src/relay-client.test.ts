@@ -202,3 +202,44 @@ describe('health', () => {
     await expect(client.call('readyz')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 });
+
+describe('bytes', () => {
+  const params = { streamId: 'str_00000000000000000001' };
+  const open = (signal: AbortSignal = new AbortController().signal) =>
+    client.open('streamLive', { params, query: { fromUs: 5, untilUs: undefined }, signal });
+
+  it('are answered as soon as the head is there, with a body that flows until it is cancelled', async () => {
+    const asked = Promise.withResolvers<string>();
+    const gone = Promise.withResolvers<void>();
+    answer = (request, response) => {
+      asked.resolve(request.url ?? '');
+      response.writeHead(200).write('one');
+      response.on('close', () => gone.resolve());
+    };
+    const abort = new AbortController();
+    const response = await open(abort.signal);
+    expect(await asked.promise).toBe('/api/streams/str_00000000000000000001/live?fromUs=5');
+    const reader = response.body?.getReader();
+    expect(new TextDecoder().decode((await reader?.read())?.value)).toBe('one');
+    abort.abort();
+    await expect(reader?.read()).rejects.toThrow('aborted');
+    await gone.promise;
+    expect(reached).toEqual([true]);
+  });
+
+  it('are refused with the code of the server, and a session that ended is told', async () => {
+    json(409, { code: 'STREAM_OFFLINE', message: 'Nobody publishes it.' });
+    await expect(open()).rejects.toMatchObject({ code: 'STREAM_OFFLINE' });
+    json(401, { code: 'UNAUTHENTICATED', message: 'Sign in.' });
+    await expect(open()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(unauthenticated).toBe(1);
+  });
+
+  it('do not come when the server cannot be reached, or the request was cancelled', async () => {
+    answer = (request) => void request.socket.destroy();
+    await expect(open()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    const reason = new Error('not wanted any more');
+    await expect(open(AbortSignal.abort(reason))).rejects.toBe(reason);
+    expect(reached).toEqual([false]);
+  });
+});

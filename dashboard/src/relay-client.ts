@@ -22,6 +22,9 @@ import { REQUEST_TIMEOUT_MS } from './config.ts';
 
 type Schema = Parameters<typeof parseWith>[0];
 
+/** Routes whose answers are not JSON but bytes that are read here. */
+export type BytesRouteName = 'streamLive' | 'streamStill';
+
 export type JsonRouteName = {
   [N in RelayRouteName]: RelayRoutes[N] extends { kind: 'json'; response: Schema } ? N : never;
 }[RelayRouteName];
@@ -33,6 +36,12 @@ type CallInput<N extends RelayRouteName> = Part<N, 'body', { body: RouteBody<N> 
   Part<N, 'query', { query: RouteQuery<N> }> & { signal?: AbortSignal };
 type CallArguments<N extends RelayRouteName> =
   Partial<CallInput<N>> extends CallInput<N> ? [input?: CallInput<N>] : [input: CallInput<N>];
+
+export interface BytesInput {
+  readonly params: Record<string, string>;
+  readonly query?: Record<string, number | undefined>;
+  readonly signal: AbortSignal;
+}
 
 export interface RelayClientOptions {
   readonly fetch: typeof fetch;
@@ -74,15 +83,42 @@ export class RelayClient {
     ) as RouteResponse<N>;
   }
 
-  async #send(path: string, request: RequestInit & { signal?: AbortSignal }): Promise<Response> {
+  /**
+   * Asks for bytes. Resolves with the head of the answer; its body flows for as long as `signal` lets it. Throws as
+   * `call` does.
+   */
+  async open(name: BytesRouteName, { params, query, signal }: BytesInput): Promise<Response> {
+    const { method, path } = RELAY_ROUTES[name];
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), REQUEST_TIMEOUT_MS);
+    let response: Response;
+    try {
+      const address = routePath(name, params) + queryText(query);
+      response = await this.#fetch(address, { method }, { cancelled: signal, timeout: timeout.signal });
+    } finally {
+      clearTimeout(timer);
+    }
+    if (response.ok) return response;
+    throw this.#noteRefusal(errorFromResponse(response, await textOf(response, path)));
+  }
+
+  #send(path: string, request: RequestInit & { signal?: AbortSignal }): Promise<Response> {
     const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-    const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
+    return this.#fetch(path, request, { timeout, ...(request.signal ? { cancelled: request.signal } : {}) });
+  }
+
+  async #fetch(
+    path: string,
+    request: RequestInit,
+    { cancelled, timeout }: { cancelled?: AbortSignal; timeout: AbortSignal },
+  ): Promise<Response> {
+    const signal = cancelled ? AbortSignal.any([cancelled, timeout]) : timeout;
     try {
       const response = await this.#options.fetch(path, { ...request, signal, credentials: 'same-origin' });
       this.#options.onReached(isFromRelay(response));
       return response;
     } catch (cause) {
-      if (request.signal?.aborted) throw cause;
+      if (cancelled?.aborted) throw cause;
       this.#options.onReached(false);
       if (timeout.aborted) {
         throw new CodedError('TIMEOUT', 'The server did not answer in time.', { cause });
@@ -102,6 +138,15 @@ interface RawInput {
   params?: Record<string, string>;
   query?: Record<string, string | number | undefined>;
   signal?: AbortSignal;
+}
+
+/** Of a refusal; a connection that breaks off inside of it is a server that cannot be reached. */
+async function textOf(response: Response, path: string): Promise<string> {
+  try {
+    return await response.text();
+  } catch (cause) {
+    throw new CodedError('UNAVAILABLE', `The answer of ${path} broke off.`, { cause });
+  }
 }
 
 function queryText(query: RawInput['query']): string {

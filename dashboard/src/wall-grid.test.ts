@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GRID_SIZES, layOutWall, type WallSpace } from './wall-grid.ts';
+import { layOutWall, type WallSpace } from './wall-grid.ts';
 
 const space = (widthPx: number, heightPx: number): WallSpace => ({
   widthPx,
@@ -46,7 +46,17 @@ describe('auto', () => {
 });
 
 describe('a chosen size', () => {
-  it.each(GRID_SIZES.filter((size) => size !== 'auto'))('of %i is a square that fits a desk', (size) => {
+  it.each([25, 49] as const)(
+    'of %i keeps its columns and scrolls, where its tiles would be too small',
+    (size) => {
+      const { columns, tileWidthPx, perPage } = layOutWall(size, size, DESK);
+      expect([columns, perPage]).toEqual([Math.sqrt(size), size]);
+      expect(columns * tileWidthPx + (columns - 1) * 12).toBeLessThanOrEqual(DESK.widthPx);
+      expect(tileWidthPx).toBeGreaterThan(150);
+    },
+  );
+
+  it.each([1, 4, 9, 16] as const)('of %i is a square that fits a desk', (size) => {
     const { columns, tileWidthPx, perPage } = layOutWall(3, size, DESK);
     expect(perPage).toBe(size);
     expect(columns).toBe(Math.sqrt(size));

@@ -1,7 +1,7 @@
 /** How the tiles of the wall are laid out: pure arithmetic. */
 import { MAX_TILES_PER_PAGE } from './config.ts';
 
-export const GRID_SIZES = ['auto', 1, 4, 9, 16] as const;
+export const GRID_SIZES = ['auto', 1, 4, 9, 16, 25, 49] as const;
 export type GridSize = (typeof GRID_SIZES)[number];
 
 export interface WallGrid {

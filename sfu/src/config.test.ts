@@ -25,9 +25,14 @@ it('takes every variable', () => {
     SFU_WORKERS: '3',
     TOKEN_JWKS_URL: 'https://relay.example/jwks.json',
     LOG_LEVEL: 'debug',
+    METRICS_TOKEN: 'sixteen characters'.replaceAll(' ', '-'),
     SFU_MAX_CONNECTIONS: '7',
     SFU_MAX_STREAMS_PER_CONNECTION: '8',
     SFU_MAX_VIEWERS_PER_STREAM: '9',
+    SFU_MAX_VIEWERS_PER_ROUTER: '10',
+    TURN_URLS: 'turn:turn.example:3478?transport=udp, turns:turn.example:443',
+    TURN_SECRET: 'a secret of sixteen',
+    TURN_TTL_S: '60',
   });
   expect(config).toMatchObject({
     host: '0.0.0.0',
@@ -38,7 +43,18 @@ it('takes every variable', () => {
     workerCount: 3,
     keySource: { kind: 'url', url: 'https://relay.example/jwks.json' },
     logLevel: 'debug',
-    limits: { maxConnections: 7, maxStreamsPerConnection: 8, maxViewersPerStream: 9 },
+    metricsToken: 'sixteen-characters',
+    turn: {
+      urls: ['turn:turn.example:3478?transport=udp', 'turns:turn.example:443'],
+      secret: 'a secret of sixteen',
+      ttlS: 60,
+    },
+    limits: {
+      maxConnections: 7,
+      maxStreamsPerConnection: 8,
+      maxViewersPerStream: 9,
+      maxViewersPerRouter: 10,
+    },
   });
 });
 
@@ -67,6 +83,11 @@ describe('refuses, naming the variable,', () => {
     [{ TOKEN_JWKS_URL: 'file:///etc/jwks.json' }, 'TOKEN_JWKS_URL=file'],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL=loud'],
     [{ SFU_MAX_CONNECTIONS: '0' }, 'SFU_MAX_CONNECTIONS=0'],
+    [{ TURN_URLS: 'turn:turn.example' }, 'TURN_SECRET'],
+    [{ TURN_URLS: 'turn:turn.example', TURN_SECRET: 'short' }, 'TURN_SECRET'],
+    [{ TURN_URLS: 'https://turn.example', TURN_SECRET: 'a secret of sixteen' }, 'https://turn.example'],
+    [{ TURN_TTL_S: '1' }, 'TURN_TTL_S=1'],
+    [{ METRICS_TOKEN: 'short' }, 'METRICS_TOKEN'],
   ])('%j', (env, message) => {
     expect(() => readConfig(env)).toThrow(message);
   });

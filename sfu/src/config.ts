@@ -6,6 +6,7 @@ import {
   SFU_MAX_MESSAGE_BYTES,
   type ReconnectLimits,
 } from '@proofcast/shared';
+import type { TurnSettings } from './turn-credentials.ts';
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 type LogLevel = (typeof LOG_LEVELS)[number];
@@ -27,6 +28,9 @@ export interface SfuConfig {
   readonly mediaPort: number;
   readonly workerCount: number;
   readonly keySource: KeySource;
+  readonly turn: TurnSettings;
+  /** What a program has to send to read metrics and statistics; null: it has to run on this machine. */
+  readonly metricsToken: string | null;
   readonly logLevel: LogLevel;
   readonly limits: SfuLimits;
 }
@@ -36,12 +40,19 @@ export interface SfuLimits {
   readonly maxConnections: number;
   /** Streams that one connection may publish and view at a time: a wall of 64 tiles, and some to spare. */
   readonly maxStreamsPerConnection: number;
-  /** All viewers of a stream share one router, hence one CPU core. */
   readonly maxViewersPerStream: number;
+  /** Viewers of one stream that one worker, hence one CPU core, serves before another one takes part. */
+  readonly maxViewersPerRouter: number;
+  /** How much more than the least busy worker the one with a company's streams may have to do and still get the next. */
+  readonly companyAffinitySlack: number;
+  /** How long a publisher goes on sending after its last viewer. */
+  readonly audienceLingerMs: number;
+  /** How long viewers of a stream whose worker has died wait for its publisher. */
+  readonly rebuildWaitMs: number;
 
   readonly authenticationTimeoutMs: number;
   readonly maxMessageBytes: number;
-  /** Joining one stream takes five requests, and a wall of 64 tiles joins all of them at once. */
+  /** Joining one stream takes three requests, and a wall of 64 tiles joins all of them at once. */
   readonly requestBurst: number;
   readonly requestsPerSecond: number;
   /** Requests of one connection that wait for their answer. */
@@ -74,6 +85,12 @@ export interface SfuLimits {
   readonly keyLoadTimeoutMs: number;
   readonly maxKeySetBytes: number;
 
+  /** Between two rounds of asking the workers what they send. */
+  readonly statisticsIntervalMs: number;
+  /** Pictures that are asked about in one round, and how many of them at the same time. */
+  readonly maxSamplesPerSweep: number;
+  readonly concurrentSamples: number;
+
   /** A process that has not ended in order by then ends without. */
   readonly shutdownTimeoutMs: number;
 }
@@ -81,7 +98,11 @@ export interface SfuLimits {
 export const DEFAULT_LIMITS: SfuLimits = {
   maxConnections: 5_000,
   maxStreamsPerConnection: 100,
-  maxViewersPerStream: 250,
+  maxViewersPerStream: 2_000,
+  maxViewersPerRouter: 200,
+  companyAffinitySlack: 100,
+  audienceLingerMs: 5_000,
+  rebuildWaitMs: 3_000,
 
   authenticationTimeoutMs: SFU_AUTHENTICATION_TIMEOUT_MS,
   maxMessageBytes: SFU_MAX_MESSAGE_BYTES,
@@ -105,6 +126,10 @@ export const DEFAULT_LIMITS: SfuLimits = {
   keyCooldownMs: 2_000,
   keyLoadTimeoutMs: 5_000,
   maxKeySetBytes: 64 * 1024,
+
+  statisticsIntervalMs: 5_000,
+  maxSamplesPerSweep: 500,
+  concurrentSamples: 16,
 
   shutdownTimeoutMs: 10_000,
 };
@@ -133,6 +158,8 @@ export function readConfig(env: Environment): SfuConfig {
     mediaPort,
     workerCount,
     keySource: readKeySource(env),
+    turn: readTurn(env),
+    metricsToken: readMetricsToken(env),
     logLevel: readLogLevel(env),
     limits: readLimits(env),
   };
@@ -160,6 +187,34 @@ function readKeySource(env: Environment): KeySource {
   return { kind: 'url', url };
 }
 
+/** Short secrets can be guessed from one credential, which every client sees. */
+const MIN_TURN_SECRET_LENGTH = 16;
+
+function readTurn(env: Environment): TurnSettings {
+  const urls = (env['TURN_URLS'] || '').split(/[\s,]+/).filter(Boolean);
+  const secret = env['TURN_SECRET'] || '';
+  for (const url of urls) {
+    if (!/^turns?:[^/?\s]+(\?transport=(udp|tcp))?$/.test(url)) {
+      throw new Error(
+        `Cannot use TURN_URLS: ${url} is not turn:host[:port] or turns:host[:port], with ?transport=udp or tcp.`,
+      );
+    }
+  }
+  if (urls.length > 0 && secret.length < MIN_TURN_SECRET_LENGTH) {
+    throw new Error(
+      `Cannot use TURN_URLS without a TURN_SECRET of ${MIN_TURN_SECRET_LENGTH} characters or more, the static-auth-secret of the TURN servers.`,
+    );
+  }
+  return { urls, secret, ttlS: readInteger(env, 'TURN_TTL_S', 3_600, { min: 60, max: 86_400 }) };
+}
+
+function readMetricsToken(env: Environment): string | null {
+  const token = env['METRICS_TOKEN'];
+  if (!token) return null;
+  if (/^\S{16,}$/.test(token)) return token;
+  throw new Error('Cannot use METRICS_TOKEN: it needs 16 characters or more, without spaces.');
+}
+
 function readLogLevel(env: Environment): LogLevel {
   const text = env['LOG_LEVEL'] || 'info';
   const level = LOG_LEVELS.find((known) => known === text);
@@ -182,6 +237,12 @@ function readLimits(env: Environment): SfuLimits {
       env,
       'SFU_MAX_VIEWERS_PER_STREAM',
       DEFAULT_LIMITS.maxViewersPerStream,
+      positive,
+    ),
+    maxViewersPerRouter: readInteger(
+      env,
+      'SFU_MAX_VIEWERS_PER_ROUTER',
+      DEFAULT_LIMITS.maxViewersPerRouter,
       positive,
     ),
   };

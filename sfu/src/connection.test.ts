@@ -1,7 +1,7 @@
 import { createId, type Id, type ParamsOf, type SFU_REQUESTS } from '@proofcast/shared';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { DTLS_PARAMETERS, RTP_CAPABILITIES, videoParameters } from '../testing/rtp-parameters.ts';
+import { DTLS_PARAMETERS, RTP_CAPABILITIES, videoParameters, viewOf } from '../testing/rtp-parameters.ts';
 import { runSfu, type RunningSfu } from '../testing/running-sfu.ts';
 import { KeyServer, TokenIssuer } from '../testing/token-issuer.ts';
 
@@ -17,11 +17,14 @@ function otherRequests(id: Id): {
   return {
     publish: { streamId: id },
     produce: { streamId: id, kind: 'video', rtpParameters: videoParameters() },
-    view: { streamId: id },
+    view: viewOf(id),
     consume: { streamId: id, rtpCapabilities: RTP_CAPABILITIES },
     resumeConsumer: { streamId: id, consumerId: 'x' },
-    connectTransport: { streamId: id, dtlsParameters: DTLS_PARAMETERS },
-    restartIce: { streamId: id },
+    prefer: { streamId: id, preference: { isPaused: true, maxSpatialLayer: 0, priority: 1 } },
+    report: { readings: [] },
+    connectTransport: { transportId: id, dtlsParameters: DTLS_PARAMETERS },
+    restartIce: { transportId: id },
+    closeTransport: { transportId: id },
     leave: { streamId: id },
   };
 }
@@ -110,7 +113,7 @@ describe('authentication', () => {
     const publisher = await running.connect(await running.issuer.publisher(streamId, { lifetimeS: 2 }));
     await publisher.request('publish', { streamId });
     const viewer = await running.connect(await running.issuer.viewer());
-    await viewer.request('view', { streamId });
+    await viewer.request('view', viewOf(streamId));
     expect(await publisher.closed).toMatchObject({
       code: 4402,
       reason: expect.stringMatching(/^TOKEN_EXPIRED: /),
@@ -123,18 +126,18 @@ describe('authentication', () => {
     const deviceId = createId('device');
     const issue = (lifetimeS: number) => running.issuer.publisher(streamId, { deviceId, lifetimeS });
     const renewed = await running.connect(await issue(2));
-    await renewed.request('publish', { streamId });
+    const { transport } = await renewed.request('publish', { streamId });
     const other = await running.connect(await running.issuer.viewer({ lifetimeS: 2 }));
     const { expiresAtMs } = await renewed.request('authenticate', { token: await issue(300) });
     expect(expiresAtMs).toBeGreaterThan(Date.now() + 290_000);
     await other.closed;
-    await renewed.request('restartIce', { streamId });
+    await renewed.request('restartIce', { transportId: transport.id });
   });
 
   it('[S3] a newer token of somebody else, or a bad one, is refused and changes nothing', async () => {
     running = await runSfu();
     const client = await running.connect(await running.issuer.publisher(streamId));
-    await client.request('publish', { streamId });
+    const { transport } = await client.request('publish', { streamId });
     const tokens: [string, string][] = [
       [await running.issuer.publisher(streamId), 'FORBIDDEN'],
       [await running.issuer.viewer(), 'FORBIDDEN'],
@@ -144,7 +147,7 @@ describe('authentication', () => {
     for (const [token, code] of tokens) {
       expect((await client.refusal('authenticate', { token })).code).toBe(code);
     }
-    await client.request('restartIce', { streamId });
+    await client.request('restartIce', { transportId: transport.id });
   });
 });
 
@@ -160,6 +163,9 @@ describe('what a token allows', () => {
       expect((await client.refusal('view', requests.view)).code).toBe('FORBIDDEN');
       expect((await client.refusal('consume', requests.consume)).code).toBe('FORBIDDEN');
       expect((await client.refusal('resumeConsumer', requests.resumeConsumer)).code).toBe('FORBIDDEN');
+      expect((await client.refusal('prefer', requests.prefer)).code).toBe('FORBIDDEN');
+      expect((await client.refusal('report', requests.report)).code).toBe('FORBIDDEN');
+      expect((await client.refusal('closeTransport', requests.closeTransport)).code).toBe('FORBIDDEN');
     }
     await client.request('publish', { streamId });
   });
@@ -179,7 +185,7 @@ describe('what a token allows', () => {
     await publisher.request('produce', { streamId, kind: 'video', rtpParameters: videoParameters() });
     const stranger = await running.connect(await running.issuer.viewer({ companyId: createId('company') }));
     const nowhere = createId('stream');
-    for (const method of ['view', 'consume', 'resumeConsumer', 'connectTransport', 'restartIce'] as const) {
+    for (const method of ['view', 'consume', 'resumeConsumer', 'prefer'] as const) {
       const foreign = await stranger.refusal(method, otherRequests(streamId)[method]);
       const missing = await stranger.refusal(method, otherRequests(nowhere)[method]);
       expect(foreign.code).toBe(method === 'view' ? 'STREAM_OFFLINE' : 'TRANSPORT_NOT_FOUND');
@@ -190,7 +196,7 @@ describe('what a token allows', () => {
     }
     expect(publisher.unread).toEqual([]);
     const colleague = await running.connect(await running.issuer.viewer());
-    await colleague.request('view', { streamId });
+    await colleague.request('view', viewOf(streamId));
   });
 
   it('[S4] two companies may use the same stream id and never meet', async () => {
@@ -206,7 +212,7 @@ describe('what a token allows', () => {
     expect(first?.unread).toEqual([]);
     await first?.request('leave', { streamId });
     const viewer = await running.connect(await running.issuer.viewer({ companyId: companies[1] ?? '' }));
-    await viewer.request('view', { streamId });
+    await viewer.request('view', viewOf(streamId));
   });
 });
 
@@ -288,11 +294,11 @@ describe('[S10] misuse', () => {
       await (await running.connect(await running.issuer.publisher(id))).request('publish', { streamId: id });
     }
     const viewer = await running.connect(await running.issuer.viewer());
-    const answers = await Promise.allSettled(ids.map((id) => viewer.request('view', { streamId: id })));
+    const answers = await Promise.allSettled(ids.map((id) => viewer.request('view', viewOf(id))));
     expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
     expect(answers[2]).toMatchObject({ reason: { code: 'LIMIT_REACHED' } });
     await viewer.request('leave', { streamId: ids[0] ?? '' });
-    await viewer.request('view', { streamId: ids[2] ?? '' });
+    await viewer.request('view', viewOf(ids[2] ?? ''));
   });
 
   it('refuses more viewers of one stream than are allowed, also when they come at once', async () => {
@@ -302,7 +308,9 @@ describe('[S10] misuse', () => {
     const viewers = await Promise.all(
       Array.from({ length: 4 }, async () => running.connect(await running.issuer.viewer())),
     );
-    const answers = await Promise.allSettled(viewers.map((viewer) => viewer.request('view', { streamId })));
+    const answers = await Promise.allSettled(
+      viewers.map((viewer) => viewer.request('view', viewOf(streamId))),
+    );
     expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
     for (const answer of answers) {
       if (answer.status === 'rejected') expect(answer.reason.code).toBe('LIMIT_REACHED');
@@ -325,7 +333,7 @@ describe('heartbeat', () => {
     const viewer = await running.connect(await running.issuer.viewer());
     const publisher = await running.connect(await running.issuer.publisher(streamId));
     await publisher.request('publish', { streamId });
-    await viewer.request('view', { streamId });
+    await viewer.request('view', viewOf(streamId));
     // The TCP connection stays open; the client merely reads nothing, hence answers nothing.
     publisher.socket.pause();
     expect(await viewer.next('streamClosed')).toEqual({ streamId, code: 'STREAM_OFFLINE' });

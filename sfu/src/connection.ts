@@ -10,6 +10,7 @@ import {
   toCloseReason,
   toCodedError,
   type RequestHandlers,
+  type ResultOf,
 } from '@proofcast/shared';
 import type { Logger } from 'pino';
 import type { RawData, WebSocket } from 'ws';
@@ -18,14 +19,18 @@ import type { LiveStreams } from './live-streams.ts';
 import { Peer } from './peer.ts';
 import { RequestBudget } from './request-budget.ts';
 import { requireSameBearer, type Grant } from './tokens.ts';
+import type { TurnCredentials } from './turn-credentials.ts';
 
 export interface ConnectionOptions {
   readonly socket: WebSocket;
   readonly verifyToken: (token: string) => Promise<Grant>;
   readonly streams: LiveStreams;
+  readonly turn: TurnCredentials;
   readonly limits: SfuLimits;
   readonly log: Logger;
 }
+
+type AuthenticateAnswer = ResultOf<typeof SFU_REQUESTS, 'authenticate'>;
 
 type State =
   | { readonly kind: 'unauthenticated'; readonly timer: NodeJS.Timeout }
@@ -164,7 +169,7 @@ export class Connection {
       produce: async ({ streamId, kind, rtpParameters }) => ({
         producerId: await this.#peer().produce(streamId, kind, rtpParameters),
       }),
-      view: ({ streamId }) => this.#peer().view(streamId),
+      view: ({ streamId, ...wish }) => this.#peer().view(streamId, wish),
       consume: async ({ streamId, rtpCapabilities }) => ({
         consumers: await this.#peer().consume(streamId, rtpCapabilities),
       }),
@@ -172,11 +177,25 @@ export class Connection {
         await this.#peer().resumeConsumer(streamId, consumerId);
         return {};
       },
-      connectTransport: async ({ streamId, dtlsParameters }) => {
-        await this.#peer().connectTransport(streamId, dtlsParameters);
+      prefer: async ({ streamId, preference }) => {
+        await this.#peer().prefer(streamId, preference);
         return {};
       },
-      restartIce: async ({ streamId }) => ({ iceParameters: await this.#peer().restartIce(streamId) }),
+      report: ({ readings }) => {
+        this.#peer().report(readings);
+        return {};
+      },
+      connectTransport: async ({ transportId, dtlsParameters }) => {
+        await this.#peer().connectTransport(transportId, dtlsParameters);
+        return {};
+      },
+      restartIce: async ({ transportId }) => ({
+        iceParameters: await this.#peer().restartIce(transportId),
+      }),
+      closeTransport: ({ transportId }) => {
+        this.#peer().closeTransport(transportId);
+        return {};
+      },
       leave: async ({ streamId }) => {
         await this.#peer().leave(streamId);
         return {};
@@ -190,13 +209,19 @@ export class Connection {
   }
 
   /** The first token must be good; a later one that is not leaves the connection with the one it has. */
-  async #authenticate(token: string): Promise<{ expiresAtMs: number }> {
+  async #authenticate(token: string): Promise<AuthenticateAnswer> {
     // The client has done its part; how long the keys take is not its fault, and has a limit of its own.
     if (this.#state.kind === 'unauthenticated') clearTimeout(this.#state.timer);
     try {
       const grant = await this.#options.verifyToken(token);
       this.#accept(grant);
-      return { expiresAtMs: grant.expiresAtMs };
+      const { streams, turn } = this.#options;
+      return {
+        expiresAtMs: grant.expiresAtMs,
+        // mediasoup and mediasoup-client list the same URIs of header extensions in different types.
+        routerRtpCapabilities: streams.rtpCapabilities as AuthenticateAnswer['routerRtpCapabilities'],
+        iceServers: turn.iceServersFor(grant.principal),
+      };
     } catch (error) {
       // After the answer, which tells the same.
       if (this.#state.kind === 'unauthenticated') setImmediate(() => this.close(toCodedError(error)));

@@ -5,9 +5,12 @@ import {
   RTP_CAPABILITIES,
   audioParameters,
   videoParameters,
+  viewOf,
 } from '../testing/rtp-parameters.ts';
 import { runSfu, type RunningSfu } from '../testing/running-sfu.ts';
 import type { SignalingClient } from '../testing/signaling-client.ts';
+
+const PAUSED = { isPaused: true, maxSpatialLayer: null, priority: 1 };
 
 let running: RunningSfu;
 let streamId: Id;
@@ -35,11 +38,10 @@ async function publishVideo(): Promise<SignalingClient> {
   return publisher;
 }
 
-async function viewVideo(): Promise<{ viewer: SignalingClient; consumerId: string }> {
+async function viewVideo(): Promise<{ viewer: SignalingClient; consumerId: string; transportId: string }> {
   const viewer = await connectViewer();
-  await viewer.request('view', { streamId });
-  const { consumers } = await viewer.request('consume', { streamId, rtpCapabilities: RTP_CAPABILITIES });
-  return { viewer, consumerId: consumers[0]?.id ?? '' };
+  const { consumers, transport } = await viewer.request('view', viewOf(streamId));
+  return { viewer, consumerId: consumers[0]?.id ?? '', transportId: transport.id };
 }
 
 describe('publishing and viewing', () => {
@@ -56,24 +58,35 @@ describe('publishing and viewing', () => {
       { address: '127.0.0.1', protocol: 'udp', port },
       { address: '127.0.0.1', protocol: 'tcp', port },
     ]);
-    const { viewer } = { viewer: await connectViewer() };
-    const joined = await viewer.request('view', { streamId });
+    const viewer = await connectViewer();
+    const joined = await viewer.request('view', viewOf(streamId));
     expect(joined.transport.id).not.toBe(transport.id);
     expect(joined.transport.iceCandidates.map((candidate) => candidate.port)).toEqual([port, port]);
   });
 
-  it('offers VP9, VP8 and Opus and nothing else', async () => {
-    const publisher = await connectPublisher();
-    const { routerRtpCapabilities } = await publisher.request('publish', { streamId });
+  it('offers VP8 and Opus and the header extensions that are used, and nothing else', async () => {
+    const client = await running.connect();
+    const token = await running.issuer.viewer();
+    const { routerRtpCapabilities } = await client.request('authenticate', { token });
     const mimeTypes = routerRtpCapabilities.codecs?.map(({ mimeType }) => mimeType);
-    expect(mimeTypes).toEqual(['video/VP9', 'video/rtx', 'video/VP8', 'video/rtx', 'audio/opus']);
+    expect(mimeTypes).toEqual(['video/VP8', 'video/rtx', 'audio/opus']);
+    const extensions = new Set(
+      routerRtpCapabilities.headerExtensions?.map(({ uri }) => uri.split('/').at(-1)),
+    );
+    expect([...extensions]).toEqual([
+      'urn:ietf:params:rtp-hdrext:sdes:mid',
+      'urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id',
+      'urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id',
+      'abs-send-time',
+      'draft-holmer-rmcat-transport-wide-cc-extensions-01',
+      'playout-delay',
+    ]);
   });
 
   it('[S6] creates paused consumers, one for each producer, and each only once', async () => {
     const publisher = await publishVideo();
     const viewer = await connectViewer();
-    await viewer.request('view', { streamId });
-    const first = await viewer.request('consume', { streamId, rtpCapabilities: RTP_CAPABILITIES });
+    const first = await viewer.request('view', viewOf(streamId));
     expect(first.consumers.map(({ kind }) => kind)).toEqual(['video']);
     await publisher.request('produce', { streamId, kind: 'audio', rtpParameters: audioParameters() });
     expect(await viewer.next('producerAdded')).toEqual({ streamId, kind: 'audio' });
@@ -89,28 +102,30 @@ describe('publishing and viewing', () => {
   it('tells the publisher how many viewers there are', async () => {
     const publisher = await publishVideo();
     const { viewer: first } = await viewVideo();
-    expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 1 });
+    expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 1, isWanted: true });
     const { viewer: second } = await viewVideo();
-    expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 2 });
+    expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 2, isWanted: true });
     await first.request('leave', { streamId });
-    expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 1 });
+    expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 1, isWanted: true });
     second.socket.terminate();
-    expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 0 });
+    expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 0, isWanted: true });
   });
 
   it('gives new ICE parameters for a restart', async () => {
     const publisher = await connectPublisher();
     const { transport } = await publisher.request('publish', { streamId });
-    const { iceParameters } = await publisher.request('restartIce', { streamId });
+    const { iceParameters } = await publisher.request('restartIce', { transportId: transport.id });
     expect(iceParameters.usernameFragment).not.toBe(transport.iceParameters.usernameFragment);
   });
 
   it('refuses a viewer whose codecs do not fit', async () => {
     await publishVideo();
     const viewer = await connectViewer();
-    await viewer.request('view', { streamId });
-    const refusal = await viewer.refusal('consume', { streamId, rtpCapabilities: { codecs: [] } });
-    expect(refusal.code).toBe('MEDIA_UNSUPPORTED');
+    const none = { streamId, rtpCapabilities: { codecs: [] } };
+    expect((await viewer.refusal('view', none)).code).toBe('MEDIA_UNSUPPORTED');
+    // It has not joined by that.
+    expect((await viewer.refusal('consume', none)).code).toBe('TRANSPORT_NOT_FOUND');
+    await viewer.request('view', viewOf(streamId));
   });
 
   it('refuses a second video of the same stream', async () => {
@@ -123,9 +138,9 @@ describe('publishing and viewing', () => {
     const publisher = await publishVideo();
     expect((await publisher.refusal('publish', { streamId })).code).toBe('MESSAGE_UNEXPECTED');
     const { viewer } = await viewVideo();
-    expect((await viewer.refusal('view', { streamId })).code).toBe('MESSAGE_UNEXPECTED');
+    expect((await viewer.refusal('view', viewOf(streamId))).code).toBe('MESSAGE_UNEXPECTED');
     await viewer.request('leave', { streamId });
-    await viewer.request('view', { streamId });
+    await viewer.request('view', viewOf(streamId));
     await publisher.request('leave', { streamId });
     await publisher.request('publish', { streamId });
   });
@@ -150,29 +165,30 @@ describe('who is told what', () => {
 
   it('after the end nothing of the stream is left on the connection, and leaving it is no error', async () => {
     const publisher = await publishVideo();
-    const { viewer, consumerId } = await viewVideo();
+    const { viewer, consumerId, transportId } = await viewVideo();
     await publisher.request('leave', { streamId });
     await viewer.next('streamClosed');
     expect((await viewer.refusal('resumeConsumer', { streamId, consumerId })).code).toBe(
       'TRANSPORT_NOT_FOUND',
     );
-    expect((await viewer.refusal('restartIce', { streamId })).code).toBe('TRANSPORT_NOT_FOUND');
+    // The transport stays for the next stream.
+    await viewer.request('restartIce', { transportId });
     expect(await viewer.request('leave', { streamId })).toEqual({});
-    expect((await viewer.refusal('view', { streamId })).code).toBe('STREAM_OFFLINE');
+    expect((await viewer.refusal('view', viewOf(streamId))).code).toBe('STREAM_OFFLINE');
   });
 
   it('[S5] viewing a stream that nobody publishes is STREAM_OFFLINE', async () => {
     const viewer = await connectViewer();
-    expect((await viewer.refusal('view', { streamId })).code).toBe('STREAM_OFFLINE');
+    expect((await viewer.refusal('view', viewOf(streamId))).code).toBe('STREAM_OFFLINE');
   });
 
   it('[S7] a second connection takes the stream over; viewers stay and are told of the new picture', async () => {
     const first = await publishVideo();
     const { viewer, consumerId } = await viewVideo();
     const second = await connectPublisher();
-    await second.request('publish', { streamId });
+    const { transport } = await second.request('publish', { streamId });
     expect(await first.next('streamClosed')).toEqual({ streamId, code: 'STREAM_TAKEN' });
-    expect(await second.next('viewers')).toEqual({ streamId, viewerCount: 1 });
+    expect(await second.next('viewers')).toEqual({ streamId, viewerCount: 1, isWanted: true });
     expect(await viewer.next('consumerClosed')).toEqual({ streamId, consumerId });
     await second.request('produce', { streamId, kind: 'video', rtpParameters: videoParameters() });
     expect(await viewer.next('producerAdded')).toEqual({ streamId, kind: 'video' });
@@ -182,7 +198,7 @@ describe('who is told what', () => {
 
     first.socket.terminate();
     await first.closed;
-    await second.request('restartIce', { streamId });
+    await second.request('restartIce', { transportId: transport.id });
     expect(viewer.unread).toEqual([]);
   });
 
@@ -202,8 +218,7 @@ describe('who is told what', () => {
       ),
     );
     expect(producing.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    await viewer.request('view', { streamId });
-    const { consumers } = await viewer.request('consume', { streamId, rtpCapabilities: RTP_CAPABILITIES });
+    const { consumers } = await viewer.request('view', viewOf(streamId));
     expect(consumers).toHaveLength(1);
   });
 
@@ -217,8 +232,8 @@ describe('who is told what', () => {
     ]);
     await second.request('produce', { streamId, kind: 'video', rtpParameters: videoParameters() });
     expect(answer.transport.id).not.toBe('');
-    if (viewer.unread.includes('streamClosed')) await viewer.request('view', { streamId });
-    const { consumers } = await viewer.request('consume', { streamId, rtpCapabilities: RTP_CAPABILITIES });
+    const isOver = viewer.unread.includes('streamClosed');
+    const { consumers } = await viewer.request(isOver ? 'view' : 'consume', viewOf(streamId));
     expect(consumers).toHaveLength(1);
   });
 });
@@ -228,7 +243,7 @@ describe('closing in the middle', () => {
     const publisher = await publishVideo();
     const viewers = await Promise.all(Array.from({ length: 8 }, () => connectViewer()));
     for (const viewer of viewers) {
-      void viewer.request('view', { streamId }).catch(() => {});
+      void viewer.request('view', viewOf(streamId)).catch(() => {});
       viewer.socket.terminate();
     }
     await Promise.all(viewers.map(({ closed }) => closed));
@@ -238,7 +253,7 @@ describe('closing in the middle', () => {
     while (publisher.unread.includes('viewers')) last = await publisher.next('viewers');
     expect(last.viewerCount).toBe(1);
     await viewer.request('leave', { streamId });
-    expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 0 });
+    expect(await publisher.next('viewers')).toMatchObject({ viewerCount: 0 });
   });
 
   it('a publisher that is cut while it publishes leaves no stream behind', async () => {
@@ -250,7 +265,7 @@ describe('closing in the middle', () => {
     const { consumerId } = await viewVideo();
     expect(consumerId).not.toBe('');
     await again.request('leave', { streamId });
-    expect((await (await connectViewer()).refusal('view', { streamId })).code).toBe('STREAM_OFFLINE');
+    expect((await (await connectViewer()).refusal('view', viewOf(streamId))).code).toBe('STREAM_OFFLINE');
   });
 });
 
@@ -264,8 +279,9 @@ describe('requests out of order', () => {
     for (const refusal of [
       await viewer.refusal('consume', { streamId, rtpCapabilities: RTP_CAPABILITIES }),
       await viewer.refusal('resumeConsumer', { streamId, consumerId: 'x' }),
-      await viewer.refusal('connectTransport', { streamId, dtlsParameters: DTLS_PARAMETERS }),
-      await viewer.refusal('restartIce', { streamId }),
+      await viewer.refusal('prefer', { streamId, preference: PAUSED }),
+      await viewer.refusal('connectTransport', { transportId: 'x', dtlsParameters: DTLS_PARAMETERS }),
+      await viewer.refusal('restartIce', { transportId: 'x' }),
     ]) {
       expect(refusal.code).toBe('TRANSPORT_NOT_FOUND');
     }
@@ -273,9 +289,9 @@ describe('requests out of order', () => {
 
   it('[S10] refuses to connect a transport twice', async () => {
     await publishVideo();
-    const { viewer } = await viewVideo();
-    await viewer.request('connectTransport', { streamId, dtlsParameters: DTLS_PARAMETERS });
-    const again = await viewer.refusal('connectTransport', { streamId, dtlsParameters: DTLS_PARAMETERS });
+    const { viewer, transportId } = await viewVideo();
+    await viewer.request('connectTransport', { transportId, dtlsParameters: DTLS_PARAMETERS });
+    const again = await viewer.refusal('connectTransport', { transportId, dtlsParameters: DTLS_PARAMETERS });
     expect(again.code).toBe('MESSAGE_UNEXPECTED');
   });
 
@@ -294,13 +310,14 @@ describe('requests out of order', () => {
     await publishVideo();
     const viewer = await connectViewer();
     const answers = await Promise.all([
-      viewer.request('view', { streamId }),
-      viewer.request('connectTransport', { streamId, dtlsParameters: DTLS_PARAMETERS }),
-      viewer.request('consume', { streamId, rtpCapabilities: RTP_CAPABILITIES }),
+      viewer.request('view', viewOf(streamId)),
+      viewer.request('consume', viewOf(streamId)),
       viewer.request('leave', { streamId }),
-      viewer.request('view', { streamId }),
+      viewer.request('view', viewOf(streamId)),
     ]);
-    expect(answers[2].consumers).toHaveLength(1);
-    expect(answers[4].transport.id).not.toBe(answers[0].transport.id);
+    expect(answers[0].consumers).toHaveLength(1);
+    expect(answers[1].consumers).toEqual([]);
+    expect(answers[3].consumers).toHaveLength(1);
+    expect(answers[3].consumers[0]?.id).not.toBe(answers[0].consumers[0]?.id);
   });
 });

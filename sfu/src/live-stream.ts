@@ -1,49 +1,76 @@
-import { CodedError, type Id } from '@proofcast/shared';
-import type { Router, RtpCapabilities, WebRtcServer } from 'mediasoup/types';
+import { CodedError, type Id, type ViewPreference } from '@proofcast/shared';
 import type { Logger } from 'pino';
+import { AudienceWatch } from './audience-watch.ts';
+import type { SfuLimits } from './config.ts';
 import { MediaTransport } from './media-transport.ts';
+import type { MediaWorker } from './media-worker.ts';
+import { Outlet } from './outlet.ts';
 import { Publisher, type PublisherClient } from './publisher.ts';
+import type { RouterPipes } from './router-pipes.ts';
 import type { StreamEndCode } from './stream-end.ts';
 import { Viewer, type ViewerClient } from './viewer.ts';
 
+export interface LiveStreamOptions {
+  readonly companyId: Id;
+  readonly streamId: Id;
+  /** The worker of the publisher. */
+  readonly home: MediaWorker;
+  /** The best worker for viewers beside those that serve some already. */
+  readonly nextWorker: (taken: ReadonlySet<MediaWorker>) => MediaWorker | undefined;
+  readonly pipes: RouterPipes;
+  readonly limits: SfuLimits;
+  readonly log: Logger;
+  readonly onClosed: (code: StreamEndCode) => void;
+}
+
 /**
- * One stream while somebody publishes it: its router, its publisher and its viewers. Whatever ends it goes through
- * `close`, which tells everybody once. It ends with its publisher, unless another one is just taking over.
+ * One stream while somebody publishes it: its publisher, its viewers, and the workers that serve them. Whatever ends it
+ * goes through `close`, which tells everybody once. It ends with its publisher, unless another one is just taking over.
  */
 export class LiveStream {
+  readonly companyId: Id;
   readonly streamId: Id;
-  readonly #router: Router;
-  readonly #webRtcServer: WebRtcServer;
-  readonly #maxViewers: number;
+  readonly home: MediaWorker;
+  readonly #options: LiveStreamOptions;
   readonly #log: Logger;
-  readonly #onClosed: () => void;
+  readonly #audience: AudienceWatch;
+  /** The first one is that of the home worker, and stays. */
+  readonly #outlets: [Outlet, ...Outlet[]];
+  readonly #leaveHome: () => void;
   #publisher: Publisher | undefined;
   /** Publishers whose transport is being created; as long as there are any, the stream waits for them. */
   #arrivingPublishers = 0;
-  readonly #viewers = new Set<Viewer>();
-  #arrivingViewers = 0;
   #closedBy: StreamEndCode | undefined;
 
-  constructor(options: {
-    streamId: Id;
-    router: Router;
-    webRtcServer: WebRtcServer;
-    maxViewers: number;
-    log: Logger;
-    onClosed: () => void;
-  }) {
+  constructor(options: LiveStreamOptions) {
+    this.companyId = options.companyId;
     this.streamId = options.streamId;
-    this.#router = options.router;
-    this.#webRtcServer = options.webRtcServer;
-    this.#maxViewers = options.maxViewers;
+    this.home = options.home;
+    this.#options = options;
     this.#log = options.log;
-    this.#onClosed = options.onClosed;
-    this.#router.on('workerclose', () => this.close('WORKER_DIED'));
+    this.#audience = new AudienceWatch({
+      lingerMs: options.limits.audienceLingerMs,
+      onChanged: (audience) => this.#publisher?.client.audienceChanged(audience),
+    });
+    this.#leaveHome = options.home.takeHome(options.companyId);
+    this.#outlets = [this.#openOutlet(options.home, () => this.close('WORKER_DIED'))];
   }
 
-  /** What clients load their device with. */
-  get rtpCapabilities(): RtpCapabilities {
-    return this.#router.rtpCapabilities;
+  get publisher(): Publisher | undefined {
+    return this.#publisher;
+  }
+
+  get isWanted(): boolean {
+    return this.#audience.audience.isWanted;
+  }
+
+  get viewers(): readonly Viewer[] {
+    return this.#outlets.flatMap((outlet) => [...outlet.viewers]);
+  }
+
+  /** How many workers serve its viewers; the one of the publisher counts always. */
+  get outletCount(): number {
+    return this.#outlets.length;
   }
 
   /**
@@ -58,7 +85,7 @@ export class LiveStream {
         transport,
         client,
         onProducerAdded: (kind) => {
-          for (const viewer of this.#viewers) viewer.client.producerAdded(kind);
+          for (const viewer of this.viewers) viewer.client.producerAdded(kind);
         },
         onLeave: () => this.#removePublisher(publisher),
       });
@@ -68,7 +95,8 @@ export class LiveStream {
       this.#log.info({ tookOver: previous !== undefined }, 'publisher joined');
       previous?.close();
       previous?.client.ended('STREAM_TAKEN');
-      if (this.#viewers.size > 0) this.#announceViewers();
+      const { audience } = this.#audience;
+      if (audience.viewerCount > 0 || audience.isWanted) client.audienceChanged(audience);
       return publisher;
     } finally {
       this.#arrivingPublishers -= 1;
@@ -76,64 +104,120 @@ export class LiveStream {
     }
   }
 
-  async addViewer(client: ViewerClient): Promise<Viewer> {
-    if (this.#viewers.size + this.#arrivingViewers >= this.#maxViewers) {
-      throw new CodedError(
-        'LIMIT_REACHED',
-        `Cannot view stream ${this.streamId}: it has ${this.#maxViewers} viewers, which is the limit.`,
-      );
-    }
-    this.#arrivingViewers += 1;
-    let transport: MediaTransport;
+  async addViewer(client: ViewerClient, preference?: ViewPreference): Promise<Viewer> {
+    this.#throwIfClosed();
+    const outlet = this.#chooseOutlet();
+    outlet.arriving += 1;
     try {
-      transport = await this.#openTransport();
+      const transport = await this.#unlessClosed(client.transportOn(outlet.worker));
+      if (outlet.worker.isGone) {
+        const message = `Cannot view stream ${this.streamId}: its media worker is gone.`;
+        throw new CodedError('WORKER_DIED', message);
+      }
+      const viewer: Viewer = new Viewer({
+        transport,
+        client,
+        outlet,
+        preference,
+        producers: () => this.#publisher?.producers ?? [],
+        onWantedChanged: () => this.#countAudience(),
+        onLeave: () => this.#removeViewer(viewer),
+      });
+      outlet.viewers.add(viewer);
+      this.#countAudience();
+      return viewer;
     } finally {
-      this.#arrivingViewers -= 1;
+      outlet.arriving -= 1;
+      this.#closeWhenEmpty(outlet);
     }
-    const viewer: Viewer = new Viewer({
-      transport,
-      client,
-      router: this.#router,
-      producers: () => this.#publisher?.producers ?? [],
-      onLeave: () => this.#removeViewer(viewer),
-    });
-    transport.onLost(() => this.#removeViewer(viewer));
-    this.#viewers.add(viewer);
-    this.#announceViewers();
-    return viewer;
   }
 
   /** Ends the stream for everybody, and tells them why. Idempotent. */
   close(code: StreamEndCode): void {
     if (this.#closedBy) return;
     this.#closedBy = code;
-    this.#log.info({ code, viewers: this.#viewers.size }, 'stream closed');
-    const ends = this.#publisher ? [this.#publisher, ...this.#viewers] : [...this.#viewers];
+    const { viewers } = this;
+    this.#log.info({ code, viewers: viewers.length }, 'stream closed');
+    const ends = this.#publisher ? [this.#publisher, ...viewers] : viewers;
     this.#publisher = undefined;
-    this.#viewers.clear();
-    this.#onClosed();
+    this.#audience.close();
+    this.#leaveHome();
+    this.#options.onClosed(code);
+    for (const outlet of this.#outlets) {
+      outlet.viewers.clear();
+      outlet.close();
+    }
     for (const end of ends) end.client.ended(code);
-    this.#router.close();
     for (const end of ends) end.close();
   }
 
-  /** Throws the code that closed the stream, when that happened while the worker was asked. */
+  /**
+   * Home first, then the other workers that serve viewers already, then one more. When all are full, the one with the
+   * fewest: what the machine has is shared rather than refused, up to the limit of the stream.
+   */
+  #chooseOutlet(): Outlet {
+    const { maxViewersPerStream, maxViewersPerRouter } = this.#options.limits;
+    const total = this.#outlets.reduce((sum, { viewerCount }) => sum + viewerCount, 0);
+    if (total >= maxViewersPerStream) {
+      throw new CodedError(
+        'LIMIT_REACHED',
+        `Cannot view stream ${this.streamId}: it has ${maxViewersPerStream} viewers, which is the limit.`,
+      );
+    }
+    const roomy = this.#outlets.find(({ viewerCount }) => viewerCount < maxViewersPerRouter);
+    if (roomy) return roomy;
+    const worker = this.#options.nextWorker(new Set(this.#outlets.map((outlet) => outlet.worker)));
+    if (worker) {
+      const outlet: Outlet = this.#openOutlet(worker, () => this.#endOutlet(outlet, 'WORKER_DIED'));
+      this.#outlets.push(outlet);
+      this.#log.info(
+        { workerPid: worker.pid, outlets: this.#outlets.length },
+        'stream served from one more worker',
+      );
+      return outlet;
+    }
+    return this.#outlets.reduce((least, next) => (next.viewerCount < least.viewerCount ? next : least));
+  }
+
+  #openOutlet(worker: MediaWorker, onGone: () => void): Outlet {
+    const { home, pipes } = this.#options;
+    return new Outlet({ worker, home, pipes, onGone });
+  }
+
+  #closeWhenEmpty(outlet: Outlet): void {
+    if (outlet.viewerCount === 0 && outlet !== this.#outlets[0]) this.#endOutlet(outlet, 'STREAM_OFFLINE');
+  }
+
+  /** Viewers that are still there hear `code`; the stream goes on for all others. */
+  #endOutlet(outlet: Outlet, code: StreamEndCode): void {
+    const index = this.#outlets.indexOf(outlet);
+    if (index === -1) return;
+    this.#outlets.splice(index, 1);
+    const viewers = [...outlet.viewers];
+    outlet.viewers.clear();
+    outlet.close();
+    for (const viewer of viewers) viewer.client.ended(code);
+    for (const viewer of viewers) viewer.close();
+    this.#countAudience();
+  }
+
   async #openTransport(): Promise<MediaTransport> {
     this.#throwIfClosed();
-    let transport: MediaTransport;
+    const opening = MediaTransport.open(this.home);
     try {
-      transport = await MediaTransport.open(this.#router, this.#webRtcServer);
+      return await this.#unlessClosed(opening);
     } catch (error) {
-      this.#throwIfClosed();
+      opening.then((transport) => transport.close(), nothing);
       throw error;
     }
-    try {
-      this.#throwIfClosed();
-    } catch (error) {
-      transport.close();
-      throw error;
-    }
-    return transport;
+  }
+
+  /** Throws the code that closed the stream, when that happened while the worker was asked. */
+  async #unlessClosed<T>(operation: Promise<T>): Promise<T> {
+    const [outcome] = await Promise.allSettled([operation]);
+    this.#throwIfClosed();
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
   }
 
   #throwIfClosed(): void {
@@ -151,14 +235,20 @@ export class LiveStream {
 
   #removeViewer(viewer: Viewer): void {
     viewer.close();
-    if (this.#viewers.delete(viewer)) this.#announceViewers();
+    if (!viewer.outlet.viewers.delete(viewer)) return;
+    this.#closeWhenEmpty(viewer.outlet);
+    this.#countAudience();
   }
 
   #closeWhenDeserted(): void {
     if (!this.#publisher && this.#arrivingPublishers === 0) this.close('STREAM_OFFLINE');
   }
 
-  #announceViewers(): void {
-    this.#publisher?.client.viewerCountChanged(this.#viewers.size);
+  #countAudience(): void {
+    if (this.#closedBy) return;
+    const { viewers } = this;
+    this.#audience.set({ viewerCount: viewers.length, isWanted: viewers.some(({ isWanted }) => isWanted) });
   }
 }
+
+const nothing = (): void => undefined;

@@ -3,8 +3,11 @@ import { killProcess } from '@proofcast/shared/testing/processes';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { RTP_CAPABILITIES, videoParameters } from '../testing/rtp-parameters.ts';
+import type { Audience } from './audience-watch.ts';
 import { DEFAULT_LIMITS } from './config.ts';
 import { LiveStreams, type StreamKey } from './live-streams.ts';
+import { MediaTransport } from './media-transport.ts';
+import type { MediaWorker } from './media-worker.ts';
 import { Peer } from './peer.ts';
 import { Workers } from './workers.ts';
 
@@ -26,7 +29,7 @@ beforeEach(async () => {
     limits: DEFAULT_LIMITS,
     log,
   });
-  streams = new LiveStreams({ workers, maxViewersPerStream: 10, log });
+  streams = new LiveStreams({ workers, limits: DEFAULT_LIMITS, log });
   key = { companyId: createId('company'), streamId: createId('stream') };
 });
 
@@ -40,7 +43,8 @@ function recorder() {
   const told: (string | number)[] = [];
   return {
     told,
-    viewerCountChanged: (count: number) => void told.push(count),
+    transportOn: (worker: MediaWorker) => MediaTransport.open(worker),
+    audienceChanged: ({ viewerCount }: Audience) => void told.push(viewerCount),
     producerAdded: (kind: string) => void told.push(kind),
     consumerClosed: () => void told.push('consumerClosed'),
     ended: (code: string) => void told.push(code),
@@ -65,11 +69,9 @@ async function workerIsAsked(): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
 }
 
-/** Routers and transports that are open. */
+/** What is open on the only worker. */
 async function load(): Promise<number> {
-  const { router, worker } = await workers.openRouter([]);
-  router.close();
-  return worker.load;
+  return (await workers.placeStream(key.companyId)).load;
 }
 
 it('a viewer whose connection closes while it joins is let go at once', async () => {
@@ -77,13 +79,15 @@ it('a viewer whose connection closes while it joins is let go at once', async ()
   await streams.publish(key, publisher);
   const before = await load();
   const peer = peerOf('user');
-  const joining = peer.view(key.streamId);
+  const joining = peer.view(key.streamId, { rtpCapabilities: RTP_CAPABILITIES });
   await workerIsAsked();
   peer.close();
-  await expect(joining).rejects.toMatchObject({ code: 'STREAM_OFFLINE' });
-  expect(publisher.told).toEqual([1, 0]);
+  await expect(joining).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  expect(publisher.told).toEqual([]);
   expect(await load()).toBe(before);
-  await expect(peer.view(key.streamId)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  await expect(peer.view(key.streamId, { rtpCapabilities: RTP_CAPABILITIES })).rejects.toMatchObject({
+    code: 'UNAUTHENTICATED',
+  });
 });
 
 it('a publisher whose connection closes while it joins leaves no stream behind', async () => {
@@ -98,7 +102,7 @@ it('a publisher whose connection closes while it joins leaves no stream behind',
 
 it('a publisher that leaves while the next one joins does not take the stream with it', async () => {
   const [first, second, viewer] = [recorder(), recorder(), recorder()];
-  const { end } = await streams.publish(key, first);
+  const end = await streams.publish(key, first);
   await streams.view(key, viewer);
   const joining = streams.publish(key, second);
   end.leave();
@@ -110,8 +114,8 @@ it('a publisher that leaves while the next one joins does not take the stream wi
 
 it('a stream waits for nobody when the next publisher could not join', async () => {
   const [first, viewer] = [recorder(), recorder()];
-  const { end } = await streams.publish(key, first);
-  const { worker } = await workers.openRouter([]);
+  const end = await streams.publish(key, first);
+  const worker = await workers.placeStream(key.companyId);
   await streams.view(key, viewer);
   // Without its port no transport can be opened any more.
   worker.webRtcServer.close();
@@ -123,12 +127,12 @@ it('a stream waits for nobody when the next publisher could not join', async () 
 });
 
 it('viewers hear of no consumer that was closed before they were told of it', async () => {
-  const { end: publisher } = await streams.publish(key, recorder());
+  const publisher = await streams.publish(key, recorder());
   await publisher.produce('video', videoParameters());
   const client = recorder();
-  const { end: viewer } = await streams.view(key, client);
+  const viewer = await streams.view(key, client);
   const consuming = viewer.consume(RTP_CAPABILITIES);
-  const { end: next } = await streams.publish(key, recorder());
+  const next = await streams.publish(key, recorder());
   const consumers = await consuming;
   if (consumers.length === 0) expect(client.told).toEqual([]);
   else await expect.poll(() => client.told).toEqual(['consumerClosed']);
@@ -147,7 +151,7 @@ it.each(['SHUTTING_DOWN', 'WORKER_DIED'] as const)(
 );
 
 it('a producer that is created while its stream is closed is refused', async () => {
-  const { end } = await streams.publish(key, recorder());
+  const end = await streams.publish(key, recorder());
   const producing = end.produce('video', videoParameters());
   end.leave();
   await expect(producing).rejects.toMatchObject({ code: 'TRANSPORT_NOT_FOUND' });

@@ -1,9 +1,12 @@
-import { CodedError, type Id } from '@proofcast/shared';
+import { CodedError, type Id, type ViewPreference } from '@proofcast/shared';
+import type { RtpCapabilities } from 'mediasoup/types';
 import type { Logger } from 'pino';
+import type { SfuLimits } from './config.ts';
 import { LiveStream } from './live-stream.ts';
-import { askMediasoup } from './media-errors.ts';
-import { MEDIA_CODECS } from './media-options.ts';
+import { offeredCapabilities } from './media-options.ts';
 import type { Publisher, PublisherClient } from './publisher.ts';
+import { Rebuilding } from './rebuilding.ts';
+import { localPipes, type RouterPipes } from './router-pipes.ts';
 import type { Viewer, ViewerClient } from './viewer.ts';
 import type { Workers } from './workers.ts';
 
@@ -13,54 +16,64 @@ export interface StreamKey {
   readonly streamId: Id;
 }
 
-/** A place in a stream, with the stream it is in. */
-export interface Joined<End> {
-  readonly stream: LiveStream;
-  readonly end: End;
-}
-
 /** All streams that are published on this SFU. */
 export class LiveStreams {
   readonly #workers: Workers;
-  readonly #maxViewersPerStream: number;
+  readonly #pipes: RouterPipes;
+  readonly #limits: SfuLimits;
   readonly #log: Logger;
   readonly #opening = new Map<string, Promise<LiveStream>>();
   readonly #open = new Map<string, LiveStream>();
+  readonly #rebuilding: Rebuilding;
   #isClosed = false;
 
-  constructor(options: { workers: Workers; maxViewersPerStream: number; log: Logger }) {
+  constructor(options: { workers: Workers; limits: SfuLimits; log: Logger; pipes?: RouterPipes }) {
     this.#workers = options.workers;
-    this.#maxViewersPerStream = options.maxViewersPerStream;
+    this.#pipes = options.pipes ?? localPipes;
+    this.#limits = options.limits;
     this.#log = options.log;
+    this.#rebuilding = new Rebuilding(options.limits.rebuildWaitMs);
   }
 
-  async publish(key: StreamKey, client: PublisherClient): Promise<Joined<Publisher>> {
+  /** What clients load their device with. */
+  get rtpCapabilities(): RtpCapabilities {
+    return offeredCapabilities(this.#workers.rtpCapabilities);
+  }
+
+  get all(): readonly LiveStream[] {
+    return [...this.#open.values()];
+  }
+
+  async publish(key: StreamKey, client: PublisherClient): Promise<Publisher> {
     const stream = this.#open.get(nameOf(key)) ?? (await this.#openOnce(key));
-    return { stream, end: await stream.addPublisher(client) };
+    return stream.addPublisher(client);
   }
 
   /**
    * Throws `STREAM_OFFLINE` when nobody of the company publishes the stream. Whether it exists, here or elsewhere, is
-   * not known to the SFU and does not show in the answer.
+   * not known to the SFU and does not show in the answer. When its worker has just died, waits for its publisher.
    */
-  async view(key: StreamKey, client: ViewerClient): Promise<Joined<Viewer>> {
-    const stream = this.#open.get(nameOf(key));
+  async view(key: StreamKey, client: ViewerClient, preference?: ViewPreference): Promise<Viewer> {
+    const name = nameOf(key);
+    if (!this.#open.has(name)) await this.#rebuilding.wait(name);
+    const stream = this.#open.get(name);
     if (!stream) {
       throw new CodedError(
         'STREAM_OFFLINE',
         `Cannot view stream ${key.streamId}: nobody in your company publishes it at the moment.`,
       );
     }
-    return { stream, end: await stream.addViewer(client) };
+    return stream.addViewer(client, preference);
   }
 
   /** Ends all streams and lets none begin. Idempotent. */
   close(): void {
     this.#isClosed = true;
-    for (const stream of this.#open.values()) stream.close('SHUTTING_DOWN');
+    this.#rebuilding.close();
+    for (const stream of this.all) stream.close('SHUTTING_DOWN');
   }
 
-  /** Two connections that publish the same stream at the same time meet in the same router. */
+  /** Two connections that publish the same stream at the same time meet on the same worker. */
   #openOnce(key: StreamKey): Promise<LiveStream> {
     const name = nameOf(key);
     const running = this.#opening.get(name);
@@ -71,24 +84,26 @@ export class LiveStreams {
   }
 
   async #openStream(key: StreamKey): Promise<LiveStream> {
-    const { router, worker } = await askMediasoup('open the stream', () =>
-      this.#workers.openRouter(MEDIA_CODECS),
-    );
+    const home = await this.#workers.placeStream(key.companyId);
     if (this.#isClosed) {
-      router.close();
       throw new CodedError('SHUTTING_DOWN', 'Cannot open the stream: the SFU is shutting down.');
     }
     const name = nameOf(key);
-    const log = this.#log.child({ ...key, workerPid: worker.pid });
+    const log = this.#log.child({ ...key, workerPid: home.pid });
     const stream = new LiveStream({
-      streamId: key.streamId,
-      router,
-      webRtcServer: worker.webRtcServer,
-      maxViewers: this.#maxViewersPerStream,
+      ...key,
+      home,
+      nextWorker: (taken) => this.#workers.leastLoadedBeside(taken),
+      pipes: this.#pipes,
+      limits: this.#limits,
       log,
-      onClosed: () => this.#open.delete(name),
+      onClosed: (code) => {
+        this.#open.delete(name);
+        if (code === 'WORKER_DIED') this.#rebuilding.expect(name);
+      },
     });
     this.#open.set(name, stream);
+    this.#rebuilding.arrived(name);
     log.info('stream opened');
     return stream;
   }

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { createId } from '@proofcast/shared';
 import { isProcessAlive } from '@proofcast/shared/testing/processes';
 import { afterEach, expect, it } from 'vitest';
+import { viewOf } from '../testing/rtp-parameters.ts';
 import { SignalingClient } from '../testing/signaling-client.ts';
 import { TokenIssuer, writeKeyFile } from '../testing/token-issuer.ts';
 
@@ -60,7 +61,7 @@ it.each(['SIGTERM', 'SIGINT'] as const)(
     const publisher = await SignalingClient.connect(url, await issuer.publisher(streamId));
     await publisher.request('publish', { streamId });
     const viewer = await SignalingClient.connect(url, await issuer.viewer());
-    await viewer.request('view', { streamId });
+    await viewer.request('view', viewOf(streamId));
     const exited = once(child, 'exit');
     child.kill(signal);
     for (const client of [publisher, viewer]) {

@@ -1,13 +1,8 @@
 /** What the SFU asks of mediasoup, with the reason for each choice. */
-import type { RouterRtpCodecCapability, WebRtcTransportOptions } from 'mediasoup/types';
+import type { RouterRtpCodecCapability, RtpCapabilities, WebRtcTransportOptions } from 'mediasoup/types';
 
-/**
- * The codecs that a Chromium of any platform both sends and receives; AV1 has shown freezes under loss, and H.264
- * cannot be played from webm. The order is the order of preference. How a publisher layers its pictures (simulcast,
- * SVC, neither) is told by its RTP parameters alone.
- */
+/** What is used and nothing else (docs/decisions/0007-live-codec.md). How pictures are layered is the publisher's. */
 export const MEDIA_CODECS: RouterRtpCodecCapability[] = [
-  { kind: 'video', mimeType: 'video/VP9', clockRate: 90_000, parameters: { 'profile-id': 0 } },
   { kind: 'video', mimeType: 'video/VP8', clockRate: 90_000 },
   { kind: 'audio', mimeType: 'audio/opus', clockRate: 48_000, channels: 2 },
 ];
@@ -30,3 +25,25 @@ export const TRANSPORT_OPTIONS = {
  * is the size of a whole picture.
  */
 export const KEYFRAME_REQUEST_DELAY_MS = 500;
+
+/**
+ * Header extensions (RFC 8285) that something is done with; each of the others would be bytes in every packet. Which
+ * stream (mid), which layer (rid, and that of retransmissions), when it arrived (transport-wide feedback for the
+ * bandwidth estimate), and how long it may wait at the viewer (playout delay).
+ */
+const HEADER_EXTENSIONS: ReadonlySet<string> = new Set([
+  'urn:ietf:params:rtp-hdrext:sdes:mid',
+  'urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id',
+  'urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id',
+  'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01',
+  'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time',
+  'http://www.webrtc.org/experiments/rtp-hdrext/playout-delay',
+]);
+
+/** What clients are offered of what a router could do. */
+export function offeredCapabilities({
+  codecs = [],
+  headerExtensions = [],
+}: RtpCapabilities): RtpCapabilities {
+  return { codecs, headerExtensions: headerExtensions.filter(({ uri }) => HEADER_EXTENSIONS.has(uri)) };
+}

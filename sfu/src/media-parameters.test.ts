@@ -6,6 +6,7 @@ import {
   RTP_CAPABILITIES,
   audioParameters,
   videoParameters,
+  viewOf,
 } from '../testing/rtp-parameters.ts';
 import { runSfu, type RunningSfu } from '../testing/running-sfu.ts';
 import type { SignalingClient } from '../testing/signaling-client.ts';
@@ -89,17 +90,17 @@ describe.each([1, 20_261_122, Number(process.env['FUZZ_SEED'] ?? freshSeed())])(
       const streamId = createId('stream');
       const publisher = await running.connect(await running.issuer.publisher(streamId));
       const viewer = await running.connect(await running.issuer.viewer());
-      await publisher.request('publish', { streamId });
+      const sending = await publisher.request('publish', { streamId });
       const dtlsParameters = damage(DTLS_PARAMETERS, random) as typeof DTLS_PARAMETERS;
       const video = damage(videoParameters(), random) as ReturnType<typeof videoParameters>;
       const audio = damage(audioParameters(), random) as ReturnType<typeof audioParameters>;
       const rtpCapabilities = damage(RTP_CAPABILITIES, random) as typeof RTP_CAPABILITIES;
-      await viewer.request('view', { streamId });
+      const receiving = await viewer.request('view', viewOf(streamId));
       const outcomes = await Promise.allSettled([
-        publisher.request('connectTransport', { streamId, dtlsParameters }),
+        publisher.request('connectTransport', { transportId: sending.transport.id, dtlsParameters }),
         publisher.request('produce', { streamId, kind: 'video', rtpParameters: video }),
         publisher.request('produce', { streamId, kind: 'audio', rtpParameters: audio }),
-        viewer.request('connectTransport', { streamId, dtlsParameters }),
+        viewer.request('connectTransport', { transportId: receiving.transport.id, dtlsParameters }),
       ]);
       outcomes.push(
         ...(await Promise.allSettled([viewer.request('consume', { streamId, rtpCapabilities })])),
@@ -117,12 +118,12 @@ describe.each([1, 20_261_122, Number(process.env['FUZZ_SEED'] ?? freshSeed())])(
     async function joinWell(): Promise<void> {
       const streamId = createId('stream');
       const publisher: SignalingClient = await running.connect(await running.issuer.publisher(streamId));
-      await publisher.request('publish', { streamId });
-      await publisher.request('connectTransport', { streamId, dtlsParameters: DTLS_PARAMETERS });
+      const { transport } = await publisher.request('publish', { streamId });
+      const connecting = { transportId: transport.id, dtlsParameters: DTLS_PARAMETERS };
+      await publisher.request('connectTransport', connecting);
       await publisher.request('produce', { streamId, kind: 'video', rtpParameters: videoParameters() });
       const viewer = await running.connect(await running.issuer.viewer());
-      await viewer.request('view', { streamId });
-      const { consumers } = await viewer.request('consume', { streamId, rtpCapabilities: RTP_CAPABILITIES });
+      const { consumers } = await viewer.request('view', viewOf(streamId));
       expect(consumers).toHaveLength(1);
     }
   },

@@ -1,20 +1,23 @@
-import { CodedError, type TransportOptions } from '@proofcast/shared';
+import { CodedError, type TransportOptions, type ViewPreference } from '@proofcast/shared';
 import type {
   Consumer,
   ConsumerOptions,
   IceParameters,
   Producer,
   ProducerOptions,
-  Router,
-  WebRtcServer,
   WebRtcTransport,
 } from 'mediasoup/types';
 import { askMediasoup, toRefusal } from './media-errors.ts';
 import { TRANSPORT_OPTIONS } from './media-options.ts';
 import { parseDtlsParameters } from './media-parameters.ts';
+import type { MediaWorker } from './media-worker.ts';
+
+/** mediasoup takes what is higher than what a producer has as the highest that it has. */
+const HIGHEST_SPATIAL_LAYER = 2;
+const HIGHEST_TEMPORAL_LAYER = 2;
 
 /**
- * The way of media between one client and one stream. Whatever is asked of it, before or after it was closed, ends in
+ * The way of media between one client and one worker. Whatever is asked of it, before or after it was closed, ends in
  * a coded error; and what mediasoup creates on it while it is being closed is closed with it.
  */
 export class MediaTransport {
@@ -25,9 +28,17 @@ export class MediaTransport {
     this.#webRtc = webRtc;
   }
 
-  static async open(router: Router, webRtcServer: WebRtcServer): Promise<MediaTransport> {
+  static async open({ router, webRtcServer }: MediaWorker): Promise<MediaTransport> {
     const open = () => router.createWebRtcTransport({ ...TRANSPORT_OPTIONS, webRtcServer });
     return new MediaTransport(await askMediasoup('open a transport', open));
+  }
+
+  get id(): string {
+    return this.#webRtc.id;
+  }
+
+  get isClosed(): boolean {
+    return this.#webRtc.closed;
   }
 
   /** What the client needs to connect. */
@@ -69,7 +80,23 @@ export class MediaTransport {
   }
 
   resume(consumer: Consumer): Promise<void> {
-    return this.#ask('resume the consumer', () => consumer.resume());
+    return this.#tell(consumer, 'resume the consumer', () => consumer.resume());
+  }
+
+  pause(consumer: Consumer): Promise<void> {
+    return this.#tell(consumer, 'pause the consumer', () => consumer.pause());
+  }
+
+  /** The highest layer that `consumer` may get, and which of the transport's consumers gets its layers first. */
+  setLayers(
+    consumer: Consumer,
+    { maxSpatialLayer, priority }: Pick<ViewPreference, 'maxSpatialLayer' | 'priority'>,
+  ): Promise<void> {
+    return this.#tell(consumer, 'choose the layers', async () => {
+      const spatialLayer = maxSpatialLayer ?? HIGHEST_SPATIAL_LAYER;
+      await consumer.setPreferredLayers({ spatialLayer, temporalLayer: HIGHEST_TEMPORAL_LAYER });
+      await consumer.setPriority(priority);
+    });
   }
 
   /** Closes everything that goes over it. Idempotent. */
@@ -82,6 +109,15 @@ export class MediaTransport {
     if (!this.#webRtc.closed) return created;
     created.close();
     throw itIsOver(doing);
+  }
+
+  /** A consumer that was closed with its producer meanwhile needs to be told nothing; its client hears of the end. */
+  async #tell(consumer: Consumer, doing: string, operation: () => Promise<void>): Promise<void> {
+    try {
+      await this.#ask(doing, operation);
+    } catch (error) {
+      if (!consumer.closed || this.#webRtc.closed) throw error;
+    }
   }
 
   /** Asks with parameters of the client: what mediasoup has against them is told to the client. */

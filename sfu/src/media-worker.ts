@@ -1,9 +1,11 @@
-/** One mediasoup worker process with its one port, and the watch over it. */
+/** One mediasoup worker process with its one port and its one router, and the watch over it. */
 import { createServer } from 'node:net';
+import type { Id } from '@proofcast/shared';
 import { createWorker } from 'mediasoup';
-import type { Router, RouterRtpCodecCapability, Transport, WebRtcServer, Worker } from 'mediasoup/types';
+import type { Router, Transport, WebRtcServer, Worker } from 'mediasoup/types';
 import type { Logger } from 'pino';
 import type { SfuLimits } from './config.ts';
+import { MEDIA_CODECS } from './media-options.ts';
 
 export interface MediaWorkerOptions {
   readonly mediaAddress: string;
@@ -16,24 +18,40 @@ export interface MediaWorkerOptions {
 
 export class MediaWorker {
   readonly webRtcServer: WebRtcServer;
+  /** Shared by all streams of the worker, so that a viewer receives all of them over one transport. */
+  readonly router: Router;
   readonly #worker: Worker;
   readonly #options: MediaWorkerOptions;
   readonly #pingTimer: NodeJS.Timeout;
+  readonly #onGone = new Set<() => void>();
+  /** Streams that are published here, by company. */
+  readonly #homes = new Map<Id, number>();
   #load = 0;
 
-  private constructor(worker: Worker, webRtcServer: WebRtcServer, options: MediaWorkerOptions) {
-    this.#worker = worker;
-    this.webRtcServer = webRtcServer;
+  private constructor(
+    parts: { worker: Worker; webRtcServer: WebRtcServer; router: Router },
+    options: MediaWorkerOptions,
+  ) {
+    this.#worker = parts.worker;
+    this.webRtcServer = parts.webRtcServer;
+    this.router = parts.router;
     this.#options = options;
     this.#pingTimer = setInterval(() => void this.#ping(), options.limits.workerPingIntervalMs);
-    worker.on('died', () => clearInterval(this.#pingTimer));
+    this.router.observer.on('newtransport', (transport) => this.#count(transport));
+    // Whether the process died or was ended.
+    this.router.on('workerclose', () => {
+      clearInterval(this.#pingTimer);
+      for (const callback of this.#onGone) callback();
+    });
   }
 
   /** Starts the process and takes its port; rejects when either fails. */
   static async open(options: MediaWorkerOptions): Promise<MediaWorker> {
     const worker = await createWorker({ logLevel: 'warn' });
     try {
-      return new MediaWorker(worker, await openWebRtcServer(worker, options), options);
+      const webRtcServer = await openWebRtcServer(worker, options);
+      const router = await worker.createRouter({ mediaCodecs: MEDIA_CODECS });
+      return new MediaWorker({ worker, webRtcServer, router }, options);
     } catch (cause) {
       await endProcess(worker, options);
       throw new Error(`Cannot take a port for media: ${(cause as Error).message}`, { cause });
@@ -44,23 +62,40 @@ export class MediaWorker {
     return this.#worker.pid;
   }
 
-  /** Routers and transports that are open or being opened; each costs about the same. */
+  get isGone(): boolean {
+    return this.#worker.closed;
+  }
+
+  /** Streams that live here, and transports, producers and consumers that are open; each costs about the same. */
   get load(): number {
     return this.#load;
   }
 
-  async createRouter(mediaCodecs: RouterRtpCodecCapability[]): Promise<Router> {
-    // Counted before it exists, so that streams which start together are spread.
+  /** How many streams of the company are published here. */
+  homesOf(companyId: Id): number {
+    return this.#homes.get(companyId) ?? 0;
+  }
+
+  /** Counts a stream of the company as published here, until the function that it returns is called. */
+  takeHome(companyId: Id): () => void {
+    // Counted before there is a transport, so that streams which start together are spread.
     this.#load += 1;
-    try {
-      const router = await this.#worker.createRouter({ mediaCodecs });
-      router.observer.on('newtransport', (transport) => this.#count(transport));
-      router.observer.on('close', () => (this.#load -= 1));
-      return router;
-    } catch (error) {
+    this.#homes.set(companyId, this.homesOf(companyId) + 1);
+    let isTaken = true;
+    return () => {
+      if (!isTaken) return;
+      isTaken = false;
       this.#load -= 1;
-      throw error;
-    }
+      const left = this.homesOf(companyId) - 1;
+      if (left > 0) this.#homes.set(companyId, left);
+      else this.#homes.delete(companyId);
+    };
+  }
+
+  /** Announces that the process and all that was in it is gone; returns how to stop listening. */
+  onGone(callback: () => void): () => void {
+    this.#onGone.add(callback);
+    return () => this.#onGone.delete(callback);
   }
 
   /** Announces that the process is gone without having been closed. */
@@ -75,8 +110,13 @@ export class MediaWorker {
   }
 
   #count(transport: Transport): void {
-    this.#load += 1;
-    transport.observer.on('close', () => (this.#load -= 1));
+    const add = (part: { observer: { once(event: 'close', callback: () => void): unknown } }): void => {
+      this.#load += 1;
+      part.observer.once('close', () => (this.#load -= 1));
+    };
+    add(transport);
+    transport.observer.on('newproducer', add);
+    transport.observer.on('newconsumer', add);
   }
 
   /** A process that hangs would leave every request to it waiting for ever; killed, it is replaced. */

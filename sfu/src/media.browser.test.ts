@@ -42,7 +42,6 @@ async function publishOptions(overrides: Partial<PublishOptions> = {}): Promise<
     url: url(),
     token,
     streamId,
-    mimeType: 'video/VP8',
     layers: 'none',
     colour: 'green',
     withSound: false,
@@ -64,19 +63,17 @@ async function view(options: { protocol?: 'udp' | 'tcp'; id?: Id } = {}): Promis
 }
 
 describe('[S6] a picture', () => {
-  it.each<Pick<PublishOptions, 'mimeType' | 'layers'>>([
-    { mimeType: 'video/VP8', layers: 'none' },
-    { mimeType: 'video/VP9', layers: 'none' },
-    { mimeType: 'video/VP9', layers: 'svc' },
-    { mimeType: 'video/VP8', layers: 'simulcast' },
-  ])('of $mimeType, layers: $layers, arrives at a viewer and moves', async (options) => {
-    const publisher = await publish(options);
-    const viewer = await view();
-    const early = await viewer.pictures(streamId, 'green', 10);
-    const late = await viewer.pictures(streamId, 'green', 20);
-    expect(late.stamp).toBeGreaterThanOrEqual(early.stamp + 20);
-    expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 1 });
-  });
+  it.each<Pick<PublishOptions, 'layers'>>([{ layers: 'none' }, { layers: 'simulcast' }])(
+    'of layers: $layers, arrives at a viewer and moves',
+    async (options) => {
+      const publisher = await publish(options);
+      const viewer = await view();
+      const early = await viewer.pictures(streamId, 'green', 10);
+      const late = await viewer.pictures(streamId, 'green', 20);
+      expect(late.stamp).toBeGreaterThanOrEqual(early.stamp + 20);
+      expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount: 1, isWanted: true });
+    },
+  );
 
   it('arrives at a viewer who joins while others watch, and at all of them', async () => {
     await publish();
@@ -149,7 +146,7 @@ describe('the end of a picture', () => {
     await Promise.all([leaving, staying].map((viewer) => viewer.pictures(streamId, 'green', 5)));
     await leaving.hangUp(streamId);
     for (const viewerCount of [1, 2, 1]) {
-      expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount });
+      expect(await publisher.next('viewers')).toEqual({ streamId, viewerCount, isWanted: true });
     }
     await staying.pictures(streamId, 'green', 10);
     await leaving.leave(streamId);

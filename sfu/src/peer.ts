@@ -2,14 +2,20 @@ import {
   CodedError,
   type ConsumerOptions,
   type Id,
+  type ResultOf,
   type RpcServer,
   type SFU_NOTIFICATIONS,
   type SFU_REQUESTS,
-  type ResultOf,
+  type TransportOptions,
+  type ViewPreference,
+  type ViewReading,
 } from '@proofcast/shared';
 import type { IceParameters, MediaKind } from 'mediasoup/types';
-import type { Joined, LiveStreams, StreamKey } from './live-streams.ts';
+import type { LiveStreams, StreamKey } from './live-streams.ts';
+import { parseRtpCapabilities } from './media-parameters.ts';
+import type { MediaTransport } from './media-transport.ts';
 import { Publisher } from './publisher.ts';
+import { ReceivingTransports } from './receiving-transports.ts';
 import { SerialTasks } from './serial-tasks.ts';
 import type { StreamEndCode } from './stream-end.ts';
 import type { Grant } from './tokens.ts';
@@ -25,11 +31,12 @@ interface Seat {
     | { readonly kind: 'ended'; readonly code: StreamEndCode };
 }
 
-type JoinAnswer = ResultOf<typeof SFU_REQUESTS, 'view'>;
+type ViewAnswer = ResultOf<typeof SFU_REQUESTS, 'view'>;
 
 /**
- * An authenticated client: the streams that it publishes or views, at most one transport each. Requests about one
- * stream are carried out in the order in which they came. What the token does not allow is refused here.
+ * An authenticated client: the streams that it publishes or views, and the transports for that. Requests about one
+ * stream, or one transport, are carried out in the order in which they came. What the token does not allow is refused
+ * here.
  */
 export class Peer {
   readonly #principal: Grant['principal'];
@@ -38,6 +45,7 @@ export class Peer {
   readonly #notify: Notify;
   readonly #seats = new Map<Id, Seat>();
   readonly #tasks = new SerialTasks();
+  readonly #receiving = new ReceivingTransports({ onLost: (transport) => this.#lost(transport) });
   #isClosed = false;
 
   constructor(options: {
@@ -52,14 +60,17 @@ export class Peer {
     this.#notify = options.notify;
   }
 
-  publish(streamId: Id): Promise<JoinAnswer> {
+  publish(streamId: Id): Promise<{ transport: TransportOptions }> {
     this.#requirePublisherOf(streamId);
-    return this.#join(streamId, (seat) =>
-      this.#streams.publish(this.#keyOf(streamId), {
-        viewerCountChanged: (viewerCount) => this.#notify('viewers', { streamId, viewerCount }),
-        ended: (code) => this.#ended(streamId, seat, code),
-      }),
-    );
+    return this.#tasks.run(streamId, async () => {
+      const { transport } = await this.#join(streamId, (seat) =>
+        this.#streams.publish(this.#keyOf(streamId), {
+          audienceChanged: (audience) => this.#notify('viewers', { streamId, ...audience }),
+          ended: (code) => this.#ended(streamId, seat, code),
+        }),
+      );
+      return { transport: transport.options };
+    });
   }
 
   produce(streamId: Id, kind: MediaKind, rtpParameters: unknown): Promise<string> {
@@ -67,15 +78,32 @@ export class Peer {
     return this.#tasks.run(streamId, () => this.#publisher(streamId).produce(kind, rtpParameters));
   }
 
-  view(streamId: Id): Promise<JoinAnswer> {
+  view(
+    streamId: Id,
+    { rtpCapabilities, preference }: { rtpCapabilities: unknown; preference?: ViewPreference | undefined },
+  ): Promise<ViewAnswer> {
     this.#requireViewer();
-    return this.#join(streamId, (seat) =>
-      this.#streams.view(this.#keyOf(streamId), {
-        producerAdded: (kind) => this.#notify('producerAdded', { streamId, kind }),
-        consumerClosed: (consumerId) => this.#notify('consumerClosed', { streamId, consumerId }),
-        ended: (code) => this.#ended(streamId, seat, code),
-      }),
-    );
+    return this.#tasks.run(streamId, async () => {
+      parseRtpCapabilities(rtpCapabilities);
+      const viewer = await this.#join(streamId, (seat) =>
+        this.#streams.view(
+          this.#keyOf(streamId),
+          {
+            transportOn: (worker) => this.#receiving.on(worker),
+            producerAdded: (kind) => this.#notify('producerAdded', { streamId, kind }),
+            consumerClosed: (consumerId) => this.#notify('consumerClosed', { streamId, consumerId }),
+            ended: (code) => this.#ended(streamId, seat, code),
+          },
+          preference,
+        ),
+      );
+      try {
+        return { transport: viewer.transport.options, consumers: await viewer.consume(rtpCapabilities) };
+      } catch (error) {
+        this.#leave(streamId);
+        throw error;
+      }
+    });
   }
 
   consume(streamId: Id, rtpCapabilities: unknown): Promise<ConsumerOptions[]> {
@@ -88,12 +116,34 @@ export class Peer {
     return this.#tasks.run(streamId, () => this.#viewer(streamId).resume(consumerId));
   }
 
-  connectTransport(streamId: Id, dtlsParameters: unknown): Promise<void> {
-    return this.#tasks.run(streamId, () => this.#end(streamId).transport.connect(dtlsParameters));
+  prefer(streamId: Id, preference: ViewPreference): Promise<void> {
+    this.#requireViewer();
+    return this.#tasks.run(streamId, () => this.#viewer(streamId).prefer(preference));
   }
 
-  restartIce(streamId: Id): Promise<IceParameters> {
-    return this.#tasks.run(streamId, () => this.#end(streamId).transport.restartIce());
+  report(readings: readonly { streamId: Id; reading: ViewReading }[]): void {
+    this.#requireViewer();
+    for (const { streamId, reading } of readings) {
+      const state = this.#seats.get(streamId)?.state;
+      if (state?.kind === 'joined' && state.end instanceof Viewer) state.end.reading = reading;
+    }
+  }
+
+  connectTransport(transportId: string, dtlsParameters: unknown): Promise<void> {
+    return this.#tasks.run(transportId, () => this.#transport(transportId).connect(dtlsParameters));
+  }
+
+  restartIce(transportId: string): Promise<IceParameters> {
+    return this.#tasks.run(transportId, () => this.#transport(transportId).restartIce());
+  }
+
+  /** At once, so that a stream that is viewed next does not come over it. One that is gone already is no error. */
+  closeTransport(transportId: string): void {
+    this.#requireViewer();
+    const transport = this.#receiving.find(transportId);
+    if (!transport) return;
+    this.#receiving.end(transport);
+    this.#leaveAllOn(transport);
   }
 
   /** Leaving a stream that the connection has no part in is no error, because its end may have been told just now. */
@@ -105,6 +155,7 @@ export class Peer {
   close(): void {
     this.#isClosed = true;
     for (const streamId of this.#seats.keys()) this.#leave(streamId);
+    this.#receiving.close();
   }
 
   #leave(streamId: Id): void {
@@ -113,26 +164,34 @@ export class Peer {
     if (seat?.state.kind === 'joined') seat.state.end.leave();
   }
 
-  #join(streamId: Id, open: (seat: Seat) => Promise<Joined<Publisher | Viewer>>): Promise<JoinAnswer> {
-    return this.#tasks.run(streamId, async () => {
-      const seat = this.#takeSeat(streamId);
-      try {
-        const { stream, end } = await open(seat);
-        if (this.#seats.get(streamId) !== seat) {
-          end.leave();
-          const code = seat.state.kind === 'ended' ? seat.state.code : 'STREAM_OFFLINE';
-          throw new CodedError(code, `Cannot join stream ${streamId}: it was over as soon as it was joined.`);
-        }
-        seat.state = { kind: 'joined', end };
-        return {
-          // mediasoup and mediasoup-client list the same URIs of header extensions in different types.
-          routerRtpCapabilities: stream.rtpCapabilities as JoinAnswer['routerRtpCapabilities'],
-          transport: end.transport.options,
-        };
-      } finally {
-        if (seat.state.kind !== 'joined' && this.#seats.get(streamId) === seat) this.#seats.delete(streamId);
+  #lost(transport: MediaTransport): void {
+    this.#leaveAllOn(transport);
+    this.#notify('transportClosed', { transportId: transport.id });
+  }
+
+  #leaveAllOn(transport: MediaTransport): void {
+    for (const [streamId, { state }] of this.#seats) {
+      if (state.kind === 'joined' && state.end.transport === transport) this.#leave(streamId);
+    }
+  }
+
+  async #join<End extends Publisher | Viewer>(
+    streamId: Id,
+    open: (seat: Seat) => Promise<End>,
+  ): Promise<End> {
+    const seat = this.#takeSeat(streamId);
+    try {
+      const end = await open(seat);
+      if (this.#seats.get(streamId) !== seat || end.transport.isClosed) {
+        end.leave();
+        const code = seat.state.kind === 'ended' ? seat.state.code : 'STREAM_OFFLINE';
+        throw new CodedError(code, `Cannot join stream ${streamId}: it was over as soon as it was joined.`);
       }
-    });
+      seat.state = { kind: 'joined', end };
+      return end;
+    } finally {
+      if (seat.state.kind !== 'joined' && this.#seats.get(streamId) === seat) this.#seats.delete(streamId);
+    }
   }
 
   #takeSeat(streamId: Id): Seat {
@@ -177,6 +236,22 @@ export class Peer {
     const end = this.#end(streamId);
     if (end instanceof Viewer) return end;
     throw notTakingPart(streamId);
+  }
+
+  #transport(transportId: string): MediaTransport {
+    const transport = this.#receiving.find(transportId) ?? this.#sendingTransport(transportId);
+    if (transport) return transport;
+    throw new CodedError(
+      'TRANSPORT_NOT_FOUND',
+      `Cannot find transport ${transportId}: this connection has none of that id.`,
+    );
+  }
+
+  #sendingTransport(transportId: string): MediaTransport | undefined {
+    for (const { state } of this.#seats.values()) {
+      if (state.kind === 'joined' && state.end.transport.id === transportId) return state.end.transport;
+    }
+    return undefined;
   }
 
   #requirePublisherOf(streamId: Id): void {

@@ -1,5 +1,6 @@
 import { CodedError } from '@proofcast/shared';
 import type { MediaKind, Producer } from 'mediasoup/types';
+import type { Audience } from './audience-watch.ts';
 import { KEYFRAME_REQUEST_DELAY_MS } from './media-options.ts';
 import { parseRtpParameters } from './media-parameters.ts';
 import type { MediaTransport } from './media-transport.ts';
@@ -7,7 +8,7 @@ import type { StreamEndCode } from './stream-end.ts';
 
 /** The connection of a publisher, as its stream sees it. */
 export interface PublisherClient {
-  viewerCountChanged(viewerCount: number): void;
+  audienceChanged(audience: Audience): void;
   /** The publisher was ended by somebody else than its own connection. */
   ended(code: StreamEndCode): void;
 }

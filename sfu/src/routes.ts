@@ -1,21 +1,42 @@
 import { CodedError, SFU_PATH, toCodedError } from '@proofcast/shared';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { SfuMetrics } from './metrics.ts';
+import { requireOperator } from './operator-access.ts';
 import type { Signaling } from './signaling.ts';
+import type { SfuStatistics } from './statistics.ts';
 
 export interface RoutesOptions {
   readonly signaling: Signaling;
   /** Why the SFU cannot serve everybody at the moment; empty when it can. */
   readonly unreadyReasons: () => string[];
+  readonly statistics: () => SfuStatistics;
+  readonly metrics: SfuMetrics;
+  readonly metricsToken: string | null;
 }
 
-/** All that the SFU answers over HTTP: its health, and the websocket of the signalling. */
-export function registerRoutes(app: FastifyInstance, { signaling, unreadyReasons }: RoutesOptions): void {
+/** All that the SFU answers over HTTP: its health, what operators read, and the websocket of the signalling. */
+export function registerRoutes(app: FastifyInstance, options: RoutesOptions): void {
+  const { signaling, unreadyReasons, statistics, metrics, metricsToken } = options;
+
   app.get('/healthz', async () => ({ status: 'ok' }));
 
   app.get('/readyz', async (_request, reply) => {
     const reasons = unreadyReasons();
     if (reasons.length > 0) reply.code(503);
     return { status: reasons.length > 0 ? 'unready' : 'ready', reasons };
+  });
+
+  app.get('/metrics', async (request, reply) => {
+    requireOperator(request, metricsToken);
+    return reply
+      .header('content-type', metrics.contentType)
+      .header('cache-control', 'no-store')
+      .send(await metrics.collect());
+  });
+
+  app.get('/statistics', async (request, reply) => {
+    requireOperator(request, metricsToken);
+    return reply.header('cache-control', 'no-store').send(statistics());
   });
 
   app.route({

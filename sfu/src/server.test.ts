@@ -1,6 +1,7 @@
 import { createId, SFU_PATH } from '@proofcast/shared';
 import { isProcessAlive, killProcess } from '@proofcast/shared/testing/processes';
 import { afterEach, describe, expect, it } from 'vitest';
+import { viewOf } from '../testing/rtp-parameters.ts';
 import { runSfu, testConfig, type RunningSfu } from '../testing/running-sfu.ts';
 import { SignalingClient } from '../testing/signaling-client.ts';
 import { KeyServer, TokenIssuer } from '../testing/token-issuer.ts';
@@ -71,7 +72,7 @@ describe('health', () => {
 
   it.each([
     ['/', 404, 'NOT_FOUND'],
-    ['/metrics?x=1', 404, 'NOT_FOUND'],
+    ['/metric', 404, 'NOT_FOUND'],
     [SFU_PATH, 400, 'MESSAGE_INVALID'],
     ['/%', 400, 'MESSAGE_INVALID'],
   ])('anything else over HTTP is refused with a code: %s', async (path, status, code) => {
@@ -88,7 +89,7 @@ describe('[S11] shutdown', () => {
     const publisher = await running.connect(await issuer.publisher(streamId));
     await publisher.request('publish', { streamId });
     const viewer = await running.connect(await issuer.viewer());
-    await viewer.request('view', { streamId });
+    await viewer.request('view', viewOf(streamId));
     const stranger = await running.connect();
     const { workerPids } = sfu;
     await Promise.all([sfu.close(), sfu.close()]);

@@ -3,10 +3,14 @@ import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import { pino, type Logger } from 'pino';
 import type { SfuConfig } from './config.ts';
 import { LiveStreams } from './live-streams.ts';
+import { SfuMetrics } from './metrics.ts';
 import { registerRoutes, sendError } from './routes.ts';
 import { Signaling } from './signaling.ts';
 import { SigningKeys } from './signing-keys.ts';
+import type { SfuStatistics } from './statistics.ts';
+import { StreamSampler } from './stream-sampler.ts';
 import { verifyToken } from './tokens.ts';
+import { TurnCredentials } from './turn-credentials.ts';
 import { Workers } from './workers.ts';
 
 export interface Sfu {
@@ -14,6 +18,8 @@ export interface Sfu {
   readonly url: string;
   /** Process ids of the media workers that run. */
   readonly workerPids: readonly number[];
+  /** What is known of workers and streams at the moment. */
+  statistics(): SfuStatistics;
   /** Tells all clients `SHUTTING_DOWN`, then ends everything; resolves when it has ended. Idempotent. */
   close(): Promise<void>;
 }
@@ -33,8 +39,15 @@ export async function startSfu(
     log,
   });
   const keys = new SigningKeys({ source: config.keySource, limits, log });
-  const streams = new LiveStreams({ workers, maxViewersPerStream: limits.maxViewersPerStream, log });
-  const signaling = new Signaling({ verifyToken: (token) => verifyToken(token, keys), streams, limits, log });
+  const streams = new LiveStreams({ workers, limits, log });
+  const signaling = new Signaling({
+    verifyToken: (token) => verifyToken(token, keys),
+    streams,
+    turn: new TurnCredentials(config.turn),
+    limits,
+    log,
+  });
+  const sampler = new StreamSampler({ streams, workers, limits, log });
   const loggerInstance: FastifyBaseLogger = log;
   const app: FastifyInstance = fastify({
     loggerInstance,
@@ -44,11 +57,19 @@ export async function startSfu(
   let closing: Promise<void> | undefined;
 
   const closeAll = async (): Promise<void> => {
+    const sampled = sampler.close();
     streams.close();
     await signaling.close();
     await app.close();
     keys.close();
     await workers.close();
+    await sampled;
+  };
+
+  const unreadyReasons = (): string[] => {
+    if (closing) return ['the SFU is shutting down'];
+    const keyReason = keys.unreadyReason();
+    return [...workers.unreadyReasons(), ...(keyReason ? [keyReason] : [])];
   };
 
   try {
@@ -59,11 +80,16 @@ export async function startSfu(
     });
     registerRoutes(app, {
       signaling,
-      unreadyReasons: () => {
-        if (closing) return ['the SFU is shutting down'];
-        const keyReason = keys.unreadyReason();
-        return [...workers.unreadyReasons(), ...(keyReason ? [keyReason] : [])];
-      },
+      unreadyReasons,
+      statistics: () => sampler.read(),
+      metrics: new SfuMetrics({
+        statistics: () => sampler.read(),
+        connectionCount: () => signaling.connectionCount,
+        workerDeaths: () => workers.deaths,
+        workerCount: config.workerCount,
+        isReady: () => unreadyReasons().length === 0,
+      }),
+      metricsToken: config.metricsToken,
     });
     const url = await app.listen({ host: config.host, port: config.port });
     return {
@@ -71,6 +97,7 @@ export async function startSfu(
       get workerPids() {
         return workers.pids;
       },
+      statistics: () => sampler.read(),
       close: () => (closing ??= closeAll()),
     };
   } catch (error) {

@@ -1,18 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { CodedError, toCloseReason } from '@proofcast/shared';
-import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
-import type { SfuLimits } from './config.ts';
-import { Connection } from './connection.ts';
-import type { LiveStreams } from './live-streams.ts';
-import type { Grant } from './tokens.ts';
+import { Connection, type ConnectionOptions } from './connection.ts';
 
-export interface SignalingOptions {
-  readonly verifyToken: (token: string) => Promise<Grant>;
-  readonly streams: LiveStreams;
-  readonly limits: SfuLimits;
-  readonly log: Logger;
-}
+export type SignalingOptions = Omit<ConnectionOptions, 'socket'>;
 
 /** All connections of clients. */
 export class Signaling {
@@ -22,6 +13,10 @@ export class Signaling {
 
   constructor(options: SignalingOptions) {
     this.#options = options;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
   }
 
   /** Takes over a websocket that was opened just now. */

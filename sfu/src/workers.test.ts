@@ -4,10 +4,9 @@ import { isProcessAlive, killProcess, signalProcess } from '@proofcast/shared/te
 import type { RtpParameters } from 'mediasoup/types';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
-import { RTP_CAPABILITIES, videoParameters } from '../testing/rtp-parameters.ts';
+import { videoParameters, viewOf } from '../testing/rtp-parameters.ts';
 import { runSfu, type RunningSfu } from '../testing/running-sfu.ts';
 import { DEFAULT_LIMITS, type SfuLimits } from './config.ts';
-import { MEDIA_CODECS } from './media-options.ts';
 import type { MediaWorker } from './media-worker.ts';
 import { Workers, type WorkersOptions } from './workers.ts';
 
@@ -31,6 +30,11 @@ async function openWorkers({
   });
   cleanups.push(() => workers.close());
   return workers;
+}
+
+/** The worker for a stream of a company that has none yet. */
+function place(workers: Workers): Promise<MediaWorker> {
+  return workers.placeStream(createId('company'));
 }
 
 async function run(overrides: Parameters<typeof runSfu>[0] = {}): Promise<RunningSfu> {
@@ -68,23 +72,49 @@ async function portsOf(worker: MediaWorker): Promise<number[]> {
 }
 
 describe('the pool', () => {
-  it('places streams where there is least to do, also when they come at once', async () => {
-    const workers = await openWorkers({ count: 2 });
-    const open = () => workers.openRouter(MEDIA_CODECS);
-    const placed = await Promise.all([open(), open(), open(), open()]);
-    const [first, second] = workers.pids;
-    expect(placed.filter(({ worker }) => worker.pid === first)).toHaveLength(2);
-    expect(placed.filter(({ worker }) => worker.pid === second)).toHaveLength(2);
-
-    for (const { router, worker } of placed) if (worker.pid === first) router.close();
-    const { router, worker } = await open();
-    expect(worker.pid).toBe(first);
-    for (let count = 0; count < 3; count += 1) {
-      await router.createWebRtcTransport({ webRtcServer: worker.webRtcServer });
+  it('places the streams of one company together, until that worker has too much more to do', async () => {
+    const workers = await openWorkers({ count: 2, limits: { companyAffinitySlack: 3 } });
+    const companyId = createId('company');
+    const place = async (id = companyId) => {
+      const worker = await workers.placeStream(id);
+      return { worker, leave: worker.takeHome(id) };
+    };
+    const placed = [await place(), await place(), await place(), await place()];
+    const [first] = placed;
+    expect(placed.map(({ worker }) => worker.pid)).toEqual(placed.map(() => first?.worker.pid));
+    expect(first?.worker.load).toBe(4);
+    const fifth = await place();
+    expect(fifth.worker.pid).not.toBe(first?.worker.pid);
+    expect((await place(createId('company'))).worker.pid).toBe(fifth.worker.pid);
+    for (const { leave } of placed) {
+      leave();
+      leave();
     }
-    expect(worker.load).toBe(4);
-    expect((await open()).worker.pid).toBe(second);
-    router.close();
+    expect(first?.worker.load).toBe(0);
+    expect(first?.worker.homesOf(companyId)).toBe(0);
+  });
+
+  it('places streams of many companies where there is least to do', async () => {
+    const workers = await openWorkers({ count: 2 });
+    const place = async () => {
+      const companyId = createId('company');
+      const worker = await workers.placeStream(companyId);
+      worker.takeHome(companyId);
+      return worker.pid;
+    };
+    const pids = [await place(), await place(), await place(), await place()];
+    expect(new Set(pids.slice(0, 2)).size).toBe(2);
+    expect(new Set(pids.slice(2)).size).toBe(2);
+  });
+
+  it('counts what is open on a worker as what it has to do', async () => {
+    const workers = await openWorkers();
+    const worker = await workers.placeStream(createId('company'));
+    const transport = await worker.router.createWebRtcTransport({ webRtcServer: worker.webRtcServer });
+    const rtpParameters = videoParameters() as RtpParameters;
+    await transport.produce({ kind: 'video', rtpParameters });
+    expect(worker.load).toBe(2);
+    transport.close();
     expect(worker.load).toBe(0);
   });
 
@@ -92,8 +122,9 @@ describe('the pool', () => {
     const { firstPort, release } = await takeSecondOfTwoPorts();
     await release();
     const workers = await openWorkers({ count: 2, firstPort });
-    const { worker: one } = await workers.openRouter(MEDIA_CODECS);
-    const { worker: other } = await workers.openRouter(MEDIA_CODECS);
+    const one = await place(workers);
+    one.takeHome(createId('company'));
+    const other = await place(workers);
     const ports = [...(await portsOf(one)), ...(await portsOf(other))].toSorted((a, b) => a - b);
     expect(ports).toEqual([firstPort, firstPort, firstPort + 1, firstPort + 1]);
   });
@@ -104,7 +135,7 @@ describe('the pool', () => {
       /Cannot take a port for media: .*address already in use/,
     );
     const workers = await openWorkers({ count: 1, firstPort });
-    expect(await portsOf((await workers.openRouter(MEDIA_CODECS)).worker)).toEqual([firstPort, firstPort]);
+    expect(await portsOf(await place(workers))).toEqual([firstPort, firstPort]);
   });
 
   it('announces another address than the one it listens on', async () => {
@@ -121,7 +152,7 @@ describe('the pool', () => {
     expect(pids.every(isProcessAlive)).toBe(true);
     await Promise.all([workers.close(), workers.close()]);
     expect(pids.some(isProcessAlive)).toBe(false);
-    await expect(workers.openRouter(MEDIA_CODECS)).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+    await expect(place(workers)).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
   });
 
   it('kills a process that does not end by itself', async () => {
@@ -137,13 +168,13 @@ describe('[S8] a worker that dies', () => {
   it('is replaced, and whoever waits for one gets the new one', async () => {
     const workers = await openWorkers();
     const [old = 0] = workers.pids;
-    const { died } = watchDeath((await workers.openRouter(MEDIA_CODECS)).worker);
+    const { died } = watchDeath(await place(workers));
     killProcess(old);
     await died;
     expect(workers.unreadyReasons()).toEqual([
       expect.stringContaining('media worker 0 is being replaced: it died'),
     ]);
-    const { worker } = await workers.openRouter(MEDIA_CODECS);
+    const worker = await place(workers);
     expect(worker.pid).not.toBe(old);
     expect(workers.pids).toEqual([worker.pid]);
     expect(workers.unreadyReasons()).toEqual([]);
@@ -153,13 +184,13 @@ describe('[S8] a worker that dies', () => {
     const workers = await openWorkers();
     const seen = new Set<number>();
     for (let death = 0; death < 4; death += 1) {
-      const { worker } = await workers.openRouter(MEDIA_CODECS);
+      const worker = await place(workers);
       seen.add(worker.pid);
       const { died } = watchDeath(worker);
       killProcess(worker.pid);
       await died;
     }
-    await workers.openRouter(MEDIA_CODECS);
+    await place(workers);
     expect(seen.size).toBe(4);
   });
 
@@ -167,22 +198,22 @@ describe('[S8] a worker that dies', () => {
     const { port, release } = await takePort();
     await release();
     const workers = await openWorkers({ firstPort: port });
-    const { died } = watchDeath((await workers.openRouter(MEDIA_CODECS)).worker);
+    const { died } = watchDeath(await place(workers));
     killProcess(workers.pids[0]);
     await died;
-    expect(await portsOf((await workers.openRouter(MEDIA_CODECS)).worker)).toEqual([port, port]);
+    expect(await portsOf(await place(workers))).toEqual([port, port]);
   });
 
   it('whose port is taken meanwhile is tried again until the port is free; waiting for it has a limit', async () => {
     const { port, release } = await takePort();
     await release();
     const workers = await openWorkers({ firstPort: port, limits: { workerWaitMs: 300 } });
-    const { worker } = await workers.openRouter(MEDIA_CODECS);
+    const worker = await place(workers);
     const { died } = watchDeath(worker);
     killProcess(worker.pid);
     await died;
     const squatter = await takePort(port);
-    await expect(workers.openRouter(MEDIA_CODECS)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(place(workers)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(workers.unreadyReasons()[0]).toContain('address already in use');
     await squatter.release();
     await expect.poll(() => workers.unreadyReasons(), { timeout: 10_000 }).toEqual([]);
@@ -200,7 +231,7 @@ describe('[S8] a worker that dies', () => {
       await publisher.request('produce', { streamId, kind: 'video', rtpParameters: videoParameters() });
     };
     await publish();
-    for (const viewer of viewers) await viewer.request('view', { streamId });
+    for (const viewer of viewers) await viewer.request('view', viewOf(streamId));
 
     killProcess(running.sfu.workerPids[0]);
     for (const client of [publisher, ...viewers]) {
@@ -208,10 +239,9 @@ describe('[S8] a worker that dies', () => {
     }
     await publish();
     for (const viewer of viewers) {
-      await viewer.request('view', { streamId });
-      const { consumers } = await viewer.request('consume', { streamId, rtpCapabilities: RTP_CAPABILITIES });
+      const { consumers } = await viewer.request('view', viewOf(streamId));
       expect(consumers).toHaveLength(1);
-      expect(viewer.unread.filter((name) => name !== 'producerAdded')).toEqual([]);
+      expect(viewer.unread).toEqual(['transportClosed']);
     }
   });
 
@@ -220,9 +250,11 @@ describe('[S8] a worker that dies', () => {
     const ids = [createId('stream'), createId('stream')];
     const publishers = await Promise.all(
       ids.map(async (streamId) => {
-        const publisher = await running.connect(await running.issuer.publisher(streamId));
-        await publisher.request('publish', { streamId });
-        return { publisher, streamId };
+        // Of different companies, because those of one company share a worker.
+        const companyId = createId('company');
+        const publisher = await running.connect(await running.issuer.publisher(streamId, { companyId }));
+        const { transport } = await publisher.request('publish', { streamId });
+        return { publisher, streamId, transportId: transport.id };
       }),
     );
     killProcess(running.sfu.workerPids[0]);
@@ -231,7 +263,7 @@ describe('[S8] a worker that dies', () => {
     );
     expect(ended.notification).toEqual({ streamId: ended.streamId, code: 'WORKER_DIED' });
     const other = publishers.find(({ streamId }) => streamId !== ended.streamId);
-    await other?.publisher.request('restartIce', { streamId: other.streamId });
+    await other?.publisher.request('restartIce', { transportId: other.transportId });
     expect(other?.publisher.unread).toEqual([]);
   });
 
@@ -239,12 +271,12 @@ describe('[S8] a worker that dies', () => {
     const running = await run();
     const streamId = createId('stream');
     const publisher = await running.connect(await running.issuer.publisher(streamId));
-    await publisher.request('publish', { streamId });
+    const { transport } = await publisher.request('publish', { streamId });
     const [pid = 0] = running.sfu.workerPids;
     signalProcess(pid, 'SIGSTOP');
-    const waiting = publisher.refusal('restartIce', { streamId });
+    const waiting = publisher.refusal('restartIce', { transportId: transport.id });
     const viewer = await running.connect(await running.issuer.viewer());
-    const joining = viewer.refusal('view', { streamId });
+    const joining = viewer.refusal('view', viewOf(streamId));
     killProcess(pid);
     expect((await waiting).code).toBe('WORKER_DIED');
     expect((await joining).code).toBe('WORKER_DIED');
@@ -264,17 +296,17 @@ describe('[S8] a worker that dies', () => {
 describe('the watch over a worker', () => {
   it('replaces one whose channel a parameter that slipped through has made unusable', async () => {
     const workers = await openWorkers({ limits: { workerPingIntervalMs: 50 } });
-    const { router, worker } = await workers.openRouter(MEDIA_CODECS);
-    const transport = await router.createWebRtcTransport({ webRtcServer: worker.webRtcServer });
+    const worker = await place(workers);
+    const transport = await worker.router.createWebRtcTransport({ webRtcServer: worker.webRtcServer });
     const { died } = watchDeath(worker);
     const rtpParameters = videoParameters() as RtpParameters;
     const encodings = [{ ssrc: 1, maxBitrate: 1.5 }];
     await expect(
       transport.produce({ kind: 'video', rtpParameters: { ...rtpParameters, encodings } }),
     ).rejects.toThrow(RangeError);
-    await expect(worker.createRouter(MEDIA_CODECS)).rejects.toThrow('must not be nested');
+    await expect(worker.router.createActiveSpeakerObserver()).rejects.toThrow('must not be nested');
     await died;
-    expect((await workers.openRouter(MEDIA_CODECS)).worker.pid).not.toBe(worker.pid);
+    expect((await place(workers)).pid).not.toBe(worker.pid);
   });
 });
 

@@ -1,6 +1,7 @@
-import { CodedError, createReconnectPolicy, type ReconnectPolicy } from '@proofcast/shared';
-import type { Router, RouterRtpCodecCapability } from 'mediasoup/types';
+import { CodedError, createReconnectPolicy, type Id, type ReconnectPolicy } from '@proofcast/shared';
+import type { RtpCapabilities } from 'mediasoup/types';
 import { MediaWorker, type MediaWorkerOptions } from './media-worker.ts';
+import { leastLoaded, placeStream } from './placement.ts';
 
 export interface WorkersOptions extends Omit<MediaWorkerOptions, 'port'> {
   readonly count: number;
@@ -19,17 +20,14 @@ interface Slot {
   state: SlotState;
 }
 
-export interface PlacedRouter {
-  readonly router: Router;
-  readonly worker: MediaWorker;
-}
-
 /** The media workers of this host. One that dies is replaced; what was on it is for its streams to tell. */
 export class Workers {
   readonly #options: WorkersOptions;
   readonly #slots: Slot[] = [];
   readonly #waiting = new Set<() => void>();
   readonly #starting = new Set<Promise<void>>();
+  #rtpCapabilities: RtpCapabilities = {};
+  #deaths = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(options: WorkersOptions) {
@@ -50,27 +48,39 @@ export class Workers {
     }
   }
 
+  /** What clients load their device with; the same for every worker. */
+  get rtpCapabilities(): RtpCapabilities {
+    return this.#rtpCapabilities;
+  }
+
   /**
-   * Opens a router on the worker that has least to do. Waits for a worker when all are being replaced, and throws
+   * The worker for a stream that is to be published. Waits for a worker when all are being replaced, and throws
    * `UNAVAILABLE` after a while.
    */
-  async openRouter(mediaCodecs: RouterRtpCodecCapability[]): Promise<PlacedRouter> {
-    if (this.#running().length === 0) await this.#waitForWorker();
-    if (this.#closing)
-      throw new CodedError('SHUTTING_DOWN', 'Cannot open a router: the SFU is shutting down.');
-    const worker = this.#running().reduce<MediaWorker | undefined>(
-      (least, next) => (least && least.load <= next.load ? least : next),
-      undefined,
-    );
-    if (!worker) {
-      throw new CodedError('UNAVAILABLE', `Cannot open a router: ${this.unreadyReasons().join('; ')}.`);
+  async placeStream(companyId: Id): Promise<MediaWorker> {
+    if (this.running.length === 0) await this.#waitForWorker();
+    if (this.#closing) {
+      throw new CodedError('SHUTTING_DOWN', 'Cannot place the stream: the SFU is shutting down.');
     }
-    return { router: await worker.createRouter(mediaCodecs), worker };
+    const { companyAffinitySlack } = this.#options.limits;
+    const worker = placeStream(this.running, companyId, companyAffinitySlack);
+    if (worker) return worker;
+    throw new CodedError('UNAVAILABLE', `Cannot place the stream: ${this.unreadyReasons().join('; ')}.`);
+  }
+
+  /** The worker with the least to do of those that are not in `taken`. */
+  leastLoadedBeside(taken: ReadonlySet<MediaWorker>): MediaWorker | undefined {
+    return leastLoaded(this.running.filter((worker) => !taken.has(worker)));
+  }
+
+  /** Workers that died, or had to be killed, so far. */
+  get deaths(): number {
+    return this.#deaths;
   }
 
   /** Process ids of the workers that run. */
   get pids(): readonly number[] {
-    return this.#running().map(({ pid }) => pid);
+    return this.running.map(({ pid }) => pid);
   }
 
   /** Empty when all workers run. */
@@ -90,10 +100,10 @@ export class Workers {
     for (const { state } of this.#slots) if (state.kind === 'waiting') clearTimeout(state.timer);
     for (const wake of this.#waiting) wake();
     await Promise.allSettled(this.#starting);
-    await Promise.all(this.#running().map((worker) => worker.close()));
+    await Promise.all(this.running.map((worker) => worker.close()));
   }
 
-  #running(): MediaWorker[] {
+  get running(): readonly MediaWorker[] {
     return this.#slots.flatMap(({ state }) => (state.kind === 'running' ? [state.worker] : []));
   }
 
@@ -116,10 +126,12 @@ export class Workers {
     worker.onDied((error) => {
       clearTimeout(healthyTimer);
       if (this.#closing) return;
+      this.#deaths += 1;
       this.#options.log.error({ err: error, workerPid: worker.pid }, 'media worker died');
       this.#replace(slot, `it died ${error.message}`);
     });
     slot.state = { kind: 'running', worker };
+    this.#rtpCapabilities = worker.router.rtpCapabilities;
     this.#options.log.info({ workerPid: worker.pid, slot: slot.index }, 'media worker started');
     for (const wake of this.#waiting) wake();
   }

@@ -1,4 +1,5 @@
 /** What mediasoup-client sends for a screen, for tests that need no media. */
+import type { Id, ParamsOf, SFU_REQUESTS } from '@proofcast/shared';
 import type { RtpCapabilities, RtpParameters } from 'mediasoup-client/types';
 
 let nextSsrc = 1_000_000;
@@ -90,3 +91,8 @@ export const RTP_CAPABILITIES: RtpCapabilities = {
   ],
   headerExtensions: [],
 };
+
+/** The parameters of `view` for a viewer that wants all there is. */
+export function viewOf(streamId: Id): ParamsOf<typeof SFU_REQUESTS, 'view'> {
+  return { streamId, rtpCapabilities: RTP_CAPABILITIES };
+}

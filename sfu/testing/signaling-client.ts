@@ -45,6 +45,7 @@ export class SignalingClient {
         producerAdded: record('producerAdded'),
         consumerClosed: record('consumerClosed'),
         streamClosed: record('streamClosed'),
+        transportClosed: record('transportClosed'),
         viewers: record('viewers'),
       },
       timeoutMs: 10_000,

@@ -49,25 +49,68 @@ export const ConsumerOptions = Type.Object({
 });
 export type ConsumerOptions = Static<typeof ConsumerOptions>;
 
+/** A server for a client that cannot reach the SFU itself; the `RTCIceServer` of a browser. */
+export const IceServer = Type.Object({
+  urls: Type.Array(Type.String({ maxLength: 256 }), { minItems: 1, maxItems: 16 }),
+  username: Type.String({ maxLength: 256 }),
+  credential: Type.String({ maxLength: 256 }),
+});
+export type IceServer = Static<typeof IceServer>;
+
+/** How a viewer wants one stream at the moment. */
+export const ViewPreference = Type.Object({
+  /** Nothing is sent: the stream is not to be seen at the moment. */
+  isPaused: Type.Boolean(),
+  /** The highest layer that is of use, 0 being the smallest picture; null: the best there is. */
+  maxSpatialLayer: Type.Union([Type.Integer({ minimum: 0, maximum: 2 }), Type.Null()]),
+  /** Among the streams of one transport; the one with the higher number gets its layers first. */
+  priority: Type.Integer({ minimum: 1, maximum: 255 }),
+});
+export type ViewPreference = Static<typeof ViewPreference>;
+
+/** What a viewer sees of one stream. */
+export const ViewReading = Type.Object({
+  widthPx: Type.Integer({ minimum: 0, maximum: 65_535 }),
+  heightPx: Type.Integer({ minimum: 0, maximum: 65_535 }),
+  framesPerSecond: Type.Number({ minimum: 0, maximum: 1_000 }),
+  /** Since it joined (`freezeCount` of W3C WebRTC Statistics). */
+  freezeCount: Type.Integer({ minimum: 0, maximum: 1_000_000 }),
+});
+export type ViewReading = Static<typeof ViewReading>;
+
 export const SFU_REQUESTS = {
-  /** First request; again with a newer token before the old one expires. Answers when the token expires. */
+  /**
+   * First request; again with a newer token before the old one expires. Answers when the token expires, what a device
+   * of mediasoup-client is loaded with, and through which servers the SFU can be reached beside directly.
+   */
   authenticate: {
     params: Type.Object({ token: Type.String({ minLength: 20, maxLength: 4096 }) }),
-    result: Type.Object({ expiresAtMs: Type.Integer() }),
+    result: Type.Object({
+      expiresAtMs: Type.Integer(),
+      routerRtpCapabilities: Capabilities,
+      iceServers: Type.Array(IceServer, { maxItems: 8 }),
+    }),
   },
   /** Opens the stream of the token for publishing; a stream that this device publishes already is taken over. */
   publish: {
     params: Type.Object({ streamId: StreamId }),
-    result: Type.Object({ routerRtpCapabilities: Capabilities, transport: TransportOptions }),
+    result: Type.Object({ transport: TransportOptions }),
   },
   produce: {
     params: Type.Object({ streamId: StreamId, kind: Kind, rtpParameters: Rtp }),
     result: Type.Object({ producerId: MediasoupId }),
   },
-  /** Opens a transport to watch a stream. Refused with `STREAM_OFFLINE` when nobody publishes it. */
+  /**
+   * Opens a stream for watching, with a paused consumer for each of its producers. Many streams share a transport: it
+   * is known by its id, and new to the client only the first time. Refused with `STREAM_OFFLINE` when nobody publishes.
+   */
   view: {
-    params: Type.Object({ streamId: StreamId }),
-    result: Type.Object({ routerRtpCapabilities: Capabilities, transport: TransportOptions }),
+    params: Type.Object({
+      streamId: StreamId,
+      rtpCapabilities: Capabilities,
+      preference: Type.Optional(ViewPreference),
+    }),
+    result: Type.Object({ transport: TransportOptions, consumers: Type.Array(ConsumerOptions) }),
   },
   /** Creates a paused consumer for each producer of the stream that has none yet on this connection. */
   consume: {
@@ -76,13 +119,27 @@ export const SFU_REQUESTS = {
   },
   /** Starts the consumer; a video consumer gets a keyframe at once. */
   resumeConsumer: { params: Type.Object({ streamId: StreamId, consumerId: MediasoupId }), result: Nothing },
-  /** Second half of the DTLS handshake for the connection's transport of this stream. */
-  connectTransport: { params: Type.Object({ streamId: StreamId, dtlsParameters: Dtls }), result: Nothing },
+  /** Says how a stream is wanted from now on. */
+  prefer: { params: Type.Object({ streamId: StreamId, preference: ViewPreference }), result: Nothing },
+  /** What the client sees of its streams, every few seconds; of streams that it does not view nothing is taken. */
+  report: {
+    params: Type.Object({
+      readings: Type.Array(Type.Object({ streamId: StreamId, reading: ViewReading }), { maxItems: 100 }),
+    }),
+    result: Nothing,
+  },
+  /** Second half of the DTLS handshake. */
+  connectTransport: {
+    params: Type.Object({ transportId: MediasoupId, dtlsParameters: Dtls }),
+    result: Nothing,
+  },
   restartIce: {
-    params: Type.Object({ streamId: StreamId }),
+    params: Type.Object({ transportId: MediasoupId }),
     result: Type.Object({ iceParameters: Ice }),
   },
-  /** Ends publishing or viewing of the stream on this connection. */
+  /** Ends a transport for watching and all that comes over it; the next `view` opens another one. */
+  closeTransport: { params: Type.Object({ transportId: MediasoupId }), result: Nothing },
+  /** Ends publishing or viewing of the stream on this connection. Transports for watching stay for the next stream. */
   leave: { params: Type.Object({ streamId: StreamId }), result: Nothing },
 } as const;
 
@@ -101,6 +158,15 @@ export const SFU_NOTIFICATIONS = {
       Type.Literal('SHUTTING_DOWN'),
     ]),
   }),
-  /** To the publisher: how many viewers the stream has on this SFU. */
-  viewers: Type.Object({ streamId: StreamId, viewerCount: Type.Integer({ minimum: 0 }) }),
+  /** To viewers: the transport is gone at the SFU, and every stream that was viewed over it is over. */
+  transportClosed: Type.Object({ transportId: MediasoupId }),
+  /**
+   * To the publisher: how many viewers the stream has on this SFU, and whether anything is to be sent at all. Until it
+   * is told otherwise nothing is wanted.
+   */
+  viewers: Type.Object({
+    streamId: StreamId,
+    viewerCount: Type.Integer({ minimum: 0 }),
+    isWanted: Type.Boolean(),
+  }),
 } as const;

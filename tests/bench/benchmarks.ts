@@ -1,6 +1,7 @@
 /** All benchmarks, in the order in which they run. */
 import type { Benchmark } from './benchmark.ts';
 import { fallbackView } from './fallback-view.ts';
+import { liveView } from './live-view.ts';
 import { recordingMerge } from './recording-merge.ts';
 import { recordingReady } from './recording-ready.ts';
 import { relayAck } from './relay-ack.ts';
@@ -16,6 +17,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   relayIngest,
   recordingReady,
   recordingMerge,
+  liveView,
   fallbackView,
   uploadCatchUp,
 ];

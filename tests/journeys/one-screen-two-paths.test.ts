@@ -184,7 +184,9 @@ describe('one screen, two paths, one saved recording', () => {
     const [first, last] = [frames[0]!.stampMs!, frames.at(-1)!.stampMs!];
     expect(recording.startedAtMs).toBeGreaterThan(startedMs);
     expect(Math.abs(first - recording.startedAtMs)).toBeLessThan(500);
-    expect(stoppedMs - last).toBeLessThan(300);
+    // What was not captured cannot be recorded: on a busy machine there is as much between two other pictures.
+    const pausesMs = frames.slice(1).map(({ stampMs }, index) => stampMs! - frames[index]!.stampMs!);
+    expect(stoppedMs - last).toBeLessThan(Math.max(300, ...pausesMs));
     await annotate(`recording: ${probed.durationS} s, last picture ${stoppedMs - last} ms before stop`);
     // The file's clock is the wall clock: what was on the screen at a time is found at that time.
     const errorsMs = frames.map(({ timeMs, stampMs }) => Math.abs(recording.startedAtMs + timeMs - stampMs!));

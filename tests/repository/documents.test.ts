@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { ERRORS } from '@proofcast/shared';
 import { describe, expect, it } from 'vitest';
 import { RELAY_METRICS } from '../../relay/src/metrics/metric-definitions.ts';
+import { SFU_METRICS } from '../../sfu/src/metric-definitions.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const read = (path: string) => readFileSync(resolve(ROOT, path), 'utf8');
@@ -81,16 +82,18 @@ describe('docs/operations.md', () => {
     expect(documented.toSorted()).toEqual([...used].toSorted());
   });
 
-  it('lists exactly the metrics of the relay, with type, label and meaning', () => {
+  it('lists exactly the metrics of relay and SFU, with type, label and meaning', () => {
     const documented = [
       ...read('docs/operations.md').matchAll(/^\| `(proofcast_\w+)` \| (\w+) \| (.*) \| (.+) \|$/gm),
     ].map(([, name, type, label, meaning]) => [name, type, label, meaning]);
-    const defined = Object.entries(RELAY_METRICS).map(([name, definition]) => {
-      const { name: label, values } = 'label' in definition ? definition.label : { name: '', values: [] };
-      const told =
-        label === 'code' ? '`code`: an [error code](errors.md)' : `\`${label}\`: ${values.join(', ')}`;
-      return [name, definition.type, label === '' ? '' : told, definition.help];
-    });
+    const defined = [...Object.entries(RELAY_METRICS), ...Object.entries(SFU_METRICS)].map(
+      ([name, definition]) => {
+        const { name: label, values } = 'label' in definition ? definition.label : { name: '', values: [] };
+        const told =
+          label === 'code' ? '`code`: an [error code](errors.md)' : `\`${label}\`: ${values.join(', ')}`;
+        return [name, definition.type, label === '' ? '' : told, definition.help];
+      },
+    );
     expect(documented).toEqual(defined);
   });
 

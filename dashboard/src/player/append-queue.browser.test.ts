@@ -63,6 +63,15 @@ describe('the append queue on a real SourceBuffer', () => {
     expect(failures).toEqual(['VIEWER_TOO_SLOW']);
   });
 
+  it('forgets everything on clear, and says how long that takes', async () => {
+    const { before, isClearing, isCleared, ranges, failures } = await run('clear');
+    expect(failures).toEqual([]);
+    expect(before[0]?.start).toBeLessThan(1);
+    expect([isClearing, isCleared]).toEqual([true, true]);
+    expect(ranges).toHaveLength(1);
+    expect(ranges[0]?.start).toBeGreaterThan(99.9);
+  });
+
   it('does nothing after close', async () => {
     const { ranges, failures, pendingBytes } = await run('afterClose');
     expect(ranges).toEqual([]);

@@ -7,7 +7,8 @@ import { CodedError } from '@proofcast/shared';
 type Operation =
   | { readonly kind: 'append'; readonly bytes: Uint8Array<ArrayBuffer>; readonly isRetry: boolean }
   | { readonly kind: 'restart'; readonly timestampOffsetS: number; readonly mimeType: string | null }
-  | { readonly kind: 'remove'; readonly start: number; readonly end: number };
+  | { readonly kind: 'remove'; readonly start: number; readonly end: number }
+  | { readonly kind: 'clear' };
 
 export interface AppendQueueOptions {
   readonly maxPendingBytes: number;
@@ -23,6 +24,8 @@ export class AppendQueue {
   readonly #buffer: SourceBuffer;
   readonly #options: AppendQueueOptions;
   readonly #operations: Operation[] = [];
+  /** What the buffer is doing; null when it is idle, or did it at once. */
+  #current: Operation['kind'] | null = null;
   #pendingBytes = 0;
   #isClosed = false;
 
@@ -62,6 +65,19 @@ export class AppendQueue {
     if (end > start) this.#enqueue({ kind: 'remove', start, end });
   }
 
+  /** Forgets the media that waits, and then all that is buffered. Goes on with `restart`. */
+  clear(): void {
+    const kept = this.#operations.filter(({ kind }) => kind === 'restart');
+    this.#operations.splice(0, this.#operations.length, ...kept);
+    this.#pendingBytes = 0;
+    this.#enqueue({ kind: 'clear' });
+  }
+
+  /** Whether something is still buffered that `clear` is about to remove. */
+  get isClearing(): boolean {
+    return this.#current === 'clear' || this.#operations.some(({ kind }) => kind === 'clear');
+  }
+
   /** Forgets what waits and leaves the buffer alone from now on. Idempotent. */
   close(): void {
     if (this.#isClosed) return;
@@ -74,6 +90,7 @@ export class AppendQueue {
 
   readonly #onUpdateEnd = (): void => {
     if (this.#isClosed) return;
+    this.#current = null;
     this.#options.onUpdated();
     this.#run();
   };
@@ -94,6 +111,7 @@ export class AppendQueue {
       if (!operation) return;
       try {
         this.#perform(operation);
+        this.#current = this.#buffer.updating ? operation.kind : null;
       } catch (cause) {
         if (!this.#recover(operation, cause)) return;
       }
@@ -114,6 +132,10 @@ export class AppendQueue {
         return;
       case 'remove':
         this.#buffer.remove(operation.start, operation.end);
+        return;
+      case 'clear':
+        // Before the first init segment there is nothing, and not even a duration (MSE, 3.2).
+        if (this.#buffer.buffered.length > 0) this.#buffer.remove(0, Number.POSITIVE_INFINITY);
         return;
     }
   }

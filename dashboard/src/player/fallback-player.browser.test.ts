@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBrowserPage, type BrowserPage } from '../../testing/browser-page.ts';
+import { LIVE_EDGE_LIMITS } from '../config.ts';
 import type { Scenarios } from '../../testing/pages/fallback-player-page.ts';
 
 let opened: BrowserPage;
@@ -9,11 +10,28 @@ beforeAll(async () => {
 });
 afterAll(() => opened?.close());
 
-function run<N extends keyof Scenarios>(name: N): Promise<Awaited<ReturnType<Scenarios[N]>>> {
-  return opened.page.evaluate((scenario) => {
-    const { scenarios } = window as unknown as { scenarios: Record<string, () => unknown> };
-    return scenarios[scenario]?.();
-  }, name) as Promise<Awaited<ReturnType<Scenarios[N]>>>;
+function run<N extends keyof Scenarios>(
+  name: N,
+  ...parameters: Parameters<Scenarios[N]>
+): Promise<Awaited<ReturnType<Scenarios[N]>>> {
+  return opened.page.evaluate(
+    ([scenario, given]) => {
+      const { scenarios } = window as unknown as {
+        scenarios: Record<string, (...all: unknown[]) => unknown>;
+      };
+      return scenarios[scenario]?.(...given);
+    },
+    [name, parameters] as const,
+  ) as Promise<Awaited<ReturnType<Scenarios[N]>>>;
+}
+
+/** What the page's scripts hold after everything that may go has gone. */
+async function heapBytes(): Promise<number> {
+  const session = await opened.page.context().newCDPSession(opened.page);
+  await session.send('HeapProfiler.collectGarbage');
+  const { usedSize } = (await session.send('Runtime.getHeapUsage')) as { usedSize: number };
+  await session.detach();
+  return usedSize;
 }
 
 describe('the relay path', () => {
@@ -50,6 +68,45 @@ describe('the relay path', () => {
   it('is lost when nothing comes of a live stream, and waits when the stream is not live', async () => {
     const { whileNotLive, log } = await run('silence');
     expect(whileNotLive).toEqual(['first frame']);
+    expect(log.slice(0, 2)).toEqual(['first frame', 'lost TIMEOUT']);
+  });
+
+  it('[T6] is not lost by a machine that slept, and is live again at once when it wakes', async () => {
+    const { awake, after, log } = await run('sleep');
+    expect(awake).toEqual(['first frame']);
+    expect(log).toEqual(['first frame']);
+    expect(after.aheadS).toBeLessThan(2);
+  });
+
+  it('[T6] drifts less than 300 ms in an hour compressed into a minute, and holds no more than at first', async ({
+    annotate,
+  }) => {
+    const before = await heapBytes();
+    const { samples, log } = await run('drift', 60);
+    expect(log).toEqual(['first frame']);
+    const delayOf = (from: number, to: number): number => {
+      const delays = samples.slice(from, to).map(({ delayMs }) => delayMs);
+      return delays.toSorted((a, b) => a - b)[Math.floor(delays.length / 2)] ?? 0;
+    };
+    const driftMs = delayOf(-15, samples.length) - delayOf(0, 15);
+    const maxBufferedS = Math.max(...samples.map(({ bufferedS }) => bufferedS));
+    const grownBytes = (await heapBytes()) - before;
+    await annotate(
+      `drift ${driftMs} ms, at most ${maxBufferedS} s buffered, heap grew by ${grownBytes} bytes`,
+    );
+    expect(Math.abs(driftMs)).toBeLessThan(300);
+    // The player has worked for it.
+    expect(samples.some(({ rate }) => rate > 1)).toBe(true);
+    const { maxBehindS, jumpExcessS, maxTargetS } = LIVE_EDGE_LIMITS;
+    expect(maxBufferedS).toBeLessThan(maxBehindS + jumpExcessS + maxTargetS);
+    expect(Math.max(...samples.map(({ rate }) => rate))).toBeLessThanOrEqual(
+      LIVE_EDGE_LIMITS.maxPlaybackRate,
+    );
+    expect(grownBytes).toBeLessThan(4e6);
+  });
+
+  it('is lost when there is media in front of a playhead that stands still', async () => {
+    const { log } = await run('stuck');
     expect(log.slice(0, 2)).toEqual(['first frame', 'lost TIMEOUT']);
   });
 

@@ -29,26 +29,35 @@ describe('the live edge', () => {
 
   it('catches up a little faster than real time, and never faster than the limit', () => {
     const near = decideEdge({ ranges: range(0, 10), positionS: 9.2, ...settled }, LIMITS);
-    const far = decideEdge({ ranges: range(0, 10), positionS: 7.5, ...settled }, LIMITS);
+    const far = decideEdge({ ranges: range(0, 10), positionS: 8.5, ...settled }, LIMITS);
     expect(near).toMatchObject({ kind: 'play', rate: expect.closeTo(1.05) });
     expect(far).toEqual({ kind: 'play', rate: LIMITS.maxPlaybackRate });
   });
 
-  it('jumps when it is too far behind', () => {
-    expect(decideEdge({ ranges: range(0, 10), positionS: 6.9, ...settled }, LIMITS)).toEqual({
+  it('slows down a little when there is next to nothing in front of it', () => {
+    expect(decideEdge({ ranges: range(0, 10), positionS: 9.95, ...settled }, LIMITS)).toEqual({
+      kind: 'play',
+      rate: LIMITS.minPlaybackRate,
+    });
+  });
+
+  it('jumps when it is too far behind what it keeps in front', () => {
+    const state = { ranges: range(0, 10), positionS: 8.1, ageS: 60 };
+    expect(decideEdge({ ...state, targetS: 1 }, LIMITS).kind).toBe('play');
+    expect(decideEdge({ ...state, targetS: 0.3 }, LIMITS)).toEqual({
       kind: 'jump',
       toS: 9.7,
     });
   });
 
   it('jumps sooner while the picture has only just begun', () => {
-    const state = { ranges: range(0, 10), positionS: 8.5, targetS: 0.3 };
+    const state = { ranges: range(0, 10), positionS: 8.9, targetS: 0.3 };
     expect(decideEdge({ ...state, ageS: 1 }, LIMITS)).toEqual({ kind: 'jump', toS: 9.7 });
     expect(decideEdge({ ...state, ageS: 60 }, LIMITS).kind).toBe('play');
   });
 
   it('jumps over a gap that will never be filled', () => {
-    const ranges = [...range(0, 10), ...range(12, 13)];
+    const ranges = [...range(0, 10), ...range(12, 12.5)];
     expect(decideEdge({ ranges, positionS: 9.98, ...settled }, LIMITS).kind).toBe('jump');
     expect(decideEdge({ ranges, positionS: 11, ...settled }, LIMITS)).toEqual({ kind: 'jump', toS: 12 });
     expect(
@@ -102,5 +111,71 @@ describe('what is kept ahead', () => {
     expect(target.seconds).toBeLessThan(LIMITS.minTargetS + 0.15);
     for (let step = 13; step <= 20; step += 1) target.noteCalm(step * LIMITS.calmS * 1000);
     expect(target.seconds).toBe(LIMITS.minTargetS);
+  });
+});
+
+describe('an hour', () => {
+  const HOUR_S = 3600;
+  const STEP_S = 0.05;
+  const SLICE_S = 0.25;
+
+  /** Plays an hour in steps; returns how late the picture was, sample by sample, and how often it stood still. */
+  function playAnHour(options: { clockErrorPpm: number; jitterS: (slice: number) => number }) {
+    const target = new TargetAhead(LIMITS, 0);
+    const media = { endS: 0, startS: 0 };
+    const lateS: number[] = [];
+    let positionS = 0;
+    let slice = 0;
+    let stalls = 0;
+    let isDry = true;
+    let arrivedAtS = 0;
+    for (let nowS = 0; nowS < HOUR_S; nowS += STEP_S) {
+      // The recorder's clock is the time line of the media; it runs faster or slower than that of this machine.
+      const recordedS = nowS * (1 + options.clockErrorPpm / 1e6);
+      while ((slice + 1) * SLICE_S + options.jitterS(slice) <= recordedS) {
+        slice += 1;
+        media.endS = slice * SLICE_S;
+        arrivedAtS = nowS;
+        target.noteCalm(nowS * 1000);
+      }
+      const ranges = range(media.startS, media.endS);
+      const decision = decideEdge({ ranges, positionS, targetS: target.seconds, ageS: nowS }, LIMITS);
+      if (decision.kind === 'jump') positionS = decision.toS;
+      const rate = decision.kind === 'play' ? decision.rate : 1;
+      const canMove = positionS < media.endS;
+      if (!canMove && !isDry) {
+        stalls += 1;
+        target.noteDry(nowS * 1000, nowS - arrivedAtS);
+      }
+      isDry = !canMove;
+      positionS = Math.min(media.endS, positionS + rate * STEP_S);
+      const old = evictable(range(media.startS, media.endS), positionS, LIMITS);
+      if (old) media.startS = old.end;
+      expect(media.endS - media.startS).toBeLessThan(
+        LIMITS.maxBehindS + LIMITS.jumpExcessS + LIMITS.maxTargetS,
+      );
+      lateS.push(recordedS - positionS);
+    }
+    return { lateS, stalls };
+  }
+
+  const meanOf = (values: readonly number[]): number =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+
+  it.each([-300, 0, 300])('[T6] with clocks %i ppm apart drifts by less than 300 ms', (clockErrorPpm) => {
+    const { lateS } = playAnHour({ clockErrorPpm, jitterS: () => 0.02 });
+    const perMinute = Math.round(60 / STEP_S);
+    const settledLateS = meanOf(lateS.slice(perMinute, 2 * perMinute));
+    const inTheEndS = meanOf(lateS.slice(-perMinute));
+    expect(Math.abs(inTheEndS - settledLateS)).toBeLessThan(0.3);
+    expect(Math.max(...lateS.slice(perMinute))).toBeLessThan(1);
+  });
+
+  it('with an uneven network stands still rarely, and never falls back for good', () => {
+    // Every seventeenth slice is late, each 97th by more than a second.
+    const jitterS = (slice: number): number => (slice % 97 === 0 ? 1.2 : slice % 17 === 0 ? 0.2 : 0.02);
+    const { lateS, stalls } = playAnHour({ clockErrorPpm: 50, jitterS });
+    expect(stalls).toBeLessThan(HOUR_S / (97 * SLICE_S) + 60);
+    expect(meanOf(lateS.slice(-1200))).toBeLessThan(1.5);
   });
 });

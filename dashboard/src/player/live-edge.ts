@@ -36,13 +36,14 @@ export function decideEdge(
   const { ranges, positionS, targetS, ageS } = state;
   const last = ranges.at(-1);
   if (!last) return { kind: 'play', rate: 1 };
-  const jumpBehindS = ageS < limits.youngS ? limits.youngJumpBehindS : limits.jumpBehindS;
-  if (last.end - positionS > jumpBehindS) return { kind: 'jump', toS: edgeOf(last, targetS) };
+  const aheadS = last.end - positionS;
+  const jumpExcessS = ageS < limits.youngS ? limits.youngJumpExcessS : limits.jumpExcessS;
+  if (aheadS - targetS > jumpExcessS) return { kind: 'jump', toS: edgeOf(last, targetS) };
   // At the end of a range with another one behind it: what lies between will never come.
   const current = ranges.find((range) => positionS >= range.start && positionS < range.end - GAP_REACH_S);
   const next = ranges.find((range) => range.start > positionS);
   if (!current && next) return { kind: 'jump', toS: next.start };
-  return { kind: 'play', rate: catchUpRate(last.end - positionS - targetS, limits.maxPlaybackRate) };
+  return { kind: 'play', rate: playbackRate(aheadS, targetS, limits) };
 }
 
 /** The oldest part that may go, or null while it is too little to bother. */
@@ -100,7 +101,9 @@ function edgeOf(range: { start: number; end: number }, targetS: number): number 
   return Math.max(range.start, range.end - targetS);
 }
 
-function catchUpRate(excessS: number, maxRate: number): number {
+function playbackRate(aheadS: number, targetS: number, limits: LiveEdgeLimits): number {
+  if (aheadS > 0 && aheadS < limits.lowAheadS) return limits.minPlaybackRate;
+  const excessS = aheadS - targetS;
   if (excessS < RATE_DEAD_ZONE_S) return 1;
-  return Math.min(maxRate, Math.round((1 + excessS * 0.1) * 100) / 100);
+  return Math.min(limits.maxPlaybackRate, Math.round((1 + excessS * 0.1) * 100) / 100);
 }

@@ -1,15 +1,18 @@
 /**
- * All that is open for watching while one user is signed in: both connections, the list of streams and the players.
+ * All that is open for watching while one user is signed in: the connections, the list of streams and the players.
  * It keeps the list fresh by the websocket, by polling where websockets are blocked, and looks after quiet sockets.
  */
 import { CodedError, VIEW_PATH, type Id, type Schedule, type StreamView } from '@proofcast/shared';
-import { QUIET_SOCKET_CHECK_MS, STREAM_POLL_MS } from '../config.ts';
+import { MAX_IDLE_VIDEOS, QUIET_SOCKET_CHECK_MS, STREAM_POLL_MS } from '../config.ts';
 import type { RelayClient } from '../relay-client.ts';
+import { HttpFeed } from './http-feed.ts';
 import { PlayerPool } from './player-pool.ts';
 import { RelayConnection, type RelayConnectionState } from './relay-connection.ts';
-import { SfuConnection } from './sfu-connection.ts';
+import { SfuReceiver } from './sfu-receiver.ts';
 import { StreamList } from './stream-list.ts';
 import { StreamPlayer } from './stream-player.ts';
+import type { PathName } from './video-path.ts';
+import { VideoPool } from './video-pool.ts';
 
 export interface LiveSessionOptions {
   readonly relay: RelayClient;
@@ -24,21 +27,25 @@ export class LiveSession {
   readonly players: PlayerPool<StreamPlayer>;
   readonly #options: LiveSessionOptions;
   readonly #relay: RelayConnection;
-  readonly #sfu: SfuConnection;
+  readonly #http: HttpFeed;
+  readonly #sfu: SfuReceiver;
+  readonly #videos = new VideoPool({ maxIdle: MAX_IDLE_VIDEOS });
+  /** Paths that had their time on this page and brought no picture since then. */
+  readonly #hopeless = new Set<PathName>();
   #cancelPoll = nothing;
   #cancelQuietCheck = nothing;
-  #isWebRtcHopeless = false;
   #isClosed = false;
 
   constructor(options: LiveSessionOptions) {
     this.#options = options;
     const { schedule, nowMs, relay } = options;
-    this.#sfu = new SfuConnection({
+    this.#sfu = new SfuReceiver({
       createToken: () => relay.call('createSfuToken'),
       openSocket: (url) => new WebSocket(url),
       schedule,
       nowMs,
     });
+    this.#http = new HttpFeed({ relay, schedule, nowMs });
     this.players = new PlayerPool({ create: (streamId) => this.#createPlayer(streamId), schedule });
     this.#relay = new RelayConnection({
       createTicket: async () => (await relay.call('createViewTicket')).ticket,
@@ -62,8 +69,8 @@ export class LiveSession {
 
   /** The server can be reached again, or may be: whatever waits for a later attempt makes it now. */
   retryNow(): void {
-    this.#isWebRtcHopeless = false;
-    this.#sfu.forgetFailure();
+    this.#hopeless.clear();
+    this.#sfu.connection.forgetFailure();
     this.#relay.retryNow();
     for (const player of this.players.all()) player.retryNow();
   }
@@ -76,7 +83,9 @@ export class LiveSession {
     this.#cancelQuietCheck();
     this.players.close();
     this.#relay.close();
+    this.#http.close();
     this.#sfu.close();
+    this.#videos.close();
   }
 
   #createPlayer(streamId: Id): StreamPlayer {
@@ -84,13 +93,16 @@ export class LiveSession {
     const player = new StreamPlayer({
       streamId,
       relay: this.#relay,
+      http: this.#http,
       sfu: this.#sfu,
+      videos: this.#videos,
       schedule,
       nowMs,
       isLive: () => this.list.find(streamId)?.state.kind === 'live',
-      isWebRtcHopeless: () => this.#isWebRtcHopeless,
-      onWebRtcOutcome: (hasPicture) => {
-        this.#isWebRtcHopeless = !hasPicture;
+      isHopeless: (name) => this.#hopeless.has(name),
+      onOutcome: (name, hasPicture) => {
+        if (hasPicture) this.#hopeless.delete(name);
+        else this.#hopeless.add(name);
       },
     });
     const stream = this.list.find(streamId);
@@ -101,7 +113,11 @@ export class LiveSession {
   #onRelayState(state: RelayConnectionState): void {
     if (this.#isClosed || state.kind === 'connecting') return;
     this.#cancelPoll();
-    if (state.kind === 'down') return void this.#poll();
+    if (state.kind === 'down') {
+      this.#hopeless.add('relay');
+      return void this.#poll();
+    }
+    this.#hopeless.delete('relay');
     this.list.state.value = { kind: 'pushed' };
     for (const player of this.players.all()) player.retryNow(['relay']);
   }

@@ -1,54 +1,64 @@
 /**
- * The place on the page where the pictures of one stream are: one video element for each path that is open, of which
- * one is shown, and the last picture of a path that was lost. A view adopts the stage's element and hands it on to the
- * next view, so that going from the wall to the focus view interrupts nothing.
+ * The place on the page where the pictures of one stream are: one element for each path that is open, of which one is
+ * shown, and the last picture of a path that was lost. A view adopts the stage's element and hands it on to the next
+ * view, so that going from the wall to the focus view interrupts nothing.
  */
-import { createVideo, startPlaying } from './video-element.ts';
+import { startPlaying } from './video-element.ts';
+import type { VideoPool } from './video-pool.ts';
+
+/** A video plays; a canvas shows still pictures. */
+export type PictureElement = HTMLVideoElement | HTMLCanvasElement;
 
 export class PictureStage {
   readonly element: HTMLDivElement;
-  #shown: HTMLVideoElement | undefined;
+  readonly #videos: VideoPool;
+  #shown: PictureElement | undefined;
   #lastPicture: HTMLCanvasElement | undefined;
 
-  constructor() {
+  constructor(videos: VideoPool) {
+    this.#videos = videos;
     this.element = document.createElement('div');
     this.element.className = 'picture-stage';
   }
 
   /** The element is in the page from the beginning, under what is shown: browsers do not decode what is nowhere. */
   addVideo(): HTMLVideoElement {
-    const video = createVideo();
-    video.className = 'picture-stage__video';
-    this.element.append(video);
-    return video;
+    return this.#add(this.#videos.take());
   }
 
-  removeVideo(video: HTMLVideoElement): void {
-    video.remove();
-    if (this.#shown === video) this.#shown = undefined;
+  addCanvas(): HTMLCanvasElement {
+    return this.#add(document.createElement('canvas'));
   }
 
-  show(video: HTMLVideoElement): void {
-    if (this.#shown) this.#hide(this.#shown);
-    this.#shown = video;
-    video.dataset['testid'] = 'video';
-    video.classList.add('picture-stage__video--shown');
+  /** Nobody uses the element any more. */
+  remove(picture: PictureElement): void {
+    if (this.#shown === picture) this.#shown = undefined;
+    if (picture instanceof HTMLVideoElement) this.#videos.giveBack(picture);
+    else picture.remove();
+  }
+
+  show(picture: PictureElement): void {
+    if (this.#shown && this.#shown !== picture) this.#hide(this.#shown);
+    this.#shown = picture;
+    picture.dataset['testid'] = picture instanceof HTMLVideoElement ? 'video' : 'still';
+    picture.classList.add('picture-stage__picture--shown');
     this.#dropLastPicture();
   }
 
   /** Keeps the picture that is shown now as a still one, because its path is about to be closed. */
   freeze(): void {
-    const video = this.#shown;
-    if (!video) return;
-    this.#hide(video);
+    const picture = this.#shown;
+    if (!picture) return;
+    this.#hide(picture);
     this.#shown = undefined;
-    if (video.videoWidth === 0) return;
+    const { width, height } = sizeOf(picture);
+    if (width === 0) return;
     this.#dropLastPicture();
     const canvas = document.createElement('canvas');
     canvas.className = 'picture-stage__last';
-    canvas.width = video.videoWidth;
-    canvas.height = video.videoHeight;
-    canvas.getContext('2d')?.drawImage(video, 0, 0);
+    canvas.width = width;
+    canvas.height = height;
+    canvas.getContext('2d')?.drawImage(picture, 0, 0);
     this.#lastPicture = canvas;
     this.element.append(canvas);
   }
@@ -66,13 +76,24 @@ export class PictureStage {
     }
   }
 
-  #hide(video: HTMLVideoElement): void {
-    delete video.dataset['testid'];
-    video.classList.remove('picture-stage__video--shown');
+  #add<E extends PictureElement>(picture: E): E {
+    picture.className = 'picture-stage__picture';
+    this.element.append(picture);
+    return picture;
+  }
+
+  #hide(picture: PictureElement): void {
+    delete picture.dataset['testid'];
+    picture.classList.remove('picture-stage__picture--shown');
   }
 
   #dropLastPicture(): void {
     this.#lastPicture?.remove();
     this.#lastPicture = undefined;
   }
+}
+
+function sizeOf(picture: PictureElement): { width: number; height: number } {
+  if (picture instanceof HTMLCanvasElement) return picture;
+  return { width: picture.videoWidth, height: picture.videoHeight };
 }

@@ -1,9 +1,9 @@
 import { CodedError } from '@proofcast/shared';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { HeldClock } from '../../testing/held-clock.ts';
-import { PLAYER_LIMITS } from '../config.ts';
+import { PLAYER_LIMITS, TIER_LIMITS } from '../config.ts';
 import { Player, type PlayerState } from './player.ts';
-import type { PathListener, PathName } from './video-path.ts';
+import { PATH_NAMES, type PathListener, type PathName } from './video-path.ts';
 
 class OpenedPath {
   readonly name: PathName;
@@ -28,26 +28,26 @@ let clock: HeldClock;
 let opened: OpenedPath[];
 let states: PlayerState<OpenedPath>[];
 let player: Player<OpenedPath>;
-let isHopeless: boolean;
+let hopeless: Set<PathName>;
 
 beforeEach(() => {
   clock = new HeldClock();
   opened = [];
   states = [];
-  isHopeless = false;
+  hopeless = new Set();
   const open = (name: PathName) => (listener: PathListener) => {
     const path = new OpenedPath(name, listener);
     opened.push(path);
     return path;
   };
   player = new Player<OpenedPath>({
-    open: { webrtc: open('webrtc'), relay: open('relay') },
+    tiers: PATH_NAMES.map((name) => ({ name, limits: TIER_LIMITS[name], open: open(name) })),
     limits: PLAYER_LIMITS,
     schedule: clock.schedule,
     nowMs: clock.nowMs,
     random: () => 0.999,
     onChange: (state) => states.push(state),
-    isWebRtcHopeless: () => isHopeless,
+    isHopeless: (name) => hopeless.has(name),
   });
 });
 
@@ -62,7 +62,7 @@ const shownPath = (): PathName | null => (player.state.kind === 'playing' ? play
 
 function showRelay(): void {
   player.setExpected(true);
-  clock.advance(PLAYER_LIMITS.relayHeadStartMs);
+  clock.advance(TIER_LIMITS.relay.headStartMs);
   newest('relay').listener.onFirstFrame();
 }
 
@@ -85,7 +85,7 @@ describe('at the start', () => {
 
   it('never opens the relay when WebRTC has its picture in time', () => {
     player.setExpected(true);
-    clock.advance(PLAYER_LIMITS.relayHeadStartMs - 1);
+    clock.advance(TIER_LIMITS.relay.headStartMs - 1);
     newest('webrtc').listener.onFirstFrame();
     clock.advance(60_000);
     expect(all('relay')).toEqual([]);
@@ -94,7 +94,7 @@ describe('at the start', () => {
 
   it('starts the relay beside WebRTC when no picture has come in time', () => {
     player.setExpected(true);
-    clock.advance(PLAYER_LIMITS.relayHeadStartMs - 1);
+    clock.advance(TIER_LIMITS.relay.headStartMs - 1);
     expect(all('relay')).toEqual([]);
     clock.advance(1);
     expect(openNow('relay')).toHaveLength(1);
@@ -108,14 +108,14 @@ describe('at the start', () => {
   });
 
   it('starts the relay at once when WebRTC works nowhere on the page', () => {
-    isHopeless = true;
+    hopeless.add('webrtc');
     player.setExpected(true);
     clock.advance(0);
     expect(openNow('relay')).toHaveLength(1);
     expect(openNow('webrtc')).toHaveLength(1);
   });
 
-  it('shows whichever path has a picture first', () => {
+  it('[T1] shows whichever path has a picture first', () => {
     showRelay();
     expect(shownPath()).toBe('relay');
     expect(openNow('webrtc')).toHaveLength(1);
@@ -123,7 +123,7 @@ describe('at the start', () => {
 
   it('does not show the relay over a WebRTC picture that came a moment before', () => {
     player.setExpected(true);
-    clock.advance(PLAYER_LIMITS.relayHeadStartMs);
+    clock.advance(TIER_LIMITS.relay.headStartMs);
     const relay = newest('relay');
     newest('webrtc').listener.onFirstFrame();
     relay.listener.onFirstFrame();
@@ -172,22 +172,22 @@ describe('while the relay is shown', () => {
       while (all('webrtc').length === before) clock.advance(50);
       waitsMs.push(clock.nowMs() - lostAtMs);
     }
-    expect(waitsMs[0]).toBeLessThanOrEqual(PLAYER_LIMITS.webrtcRetry.initialDelayMs);
+    expect(waitsMs[0]).toBeLessThanOrEqual(TIER_LIMITS.webrtc.retry.initialDelayMs);
     expect(waitsMs.toSorted((a, b) => a - b)).toEqual(waitsMs);
-    expect(waitsMs.at(-1)).toBeLessThanOrEqual(PLAYER_LIMITS.webrtcRetry.maxDelayMs);
+    expect(waitsMs.at(-1)).toBeLessThanOrEqual(TIER_LIMITS.webrtc.retry.maxDelayMs);
     expect(shownPath()).toBe('relay');
   });
 
   it('gives up an attempt that brings no picture in time, and makes another', () => {
     showRelay();
     const first = newest('webrtc');
-    clock.advance(PLAYER_LIMITS.firstFrameMs);
+    clock.advance(TIER_LIMITS.webrtc.firstFrameMs);
     expect(first.isClosed).toBe(true);
-    clock.advance(PLAYER_LIMITS.webrtcRetry.initialDelayMs);
+    clock.advance(TIER_LIMITS.webrtc.retry.initialDelayMs);
     expect(newest('webrtc')).not.toBe(first);
   });
 
-  it('swaps WebRTC in when its picture is decoded, and closes the relay only then', () => {
+  it('[T2] swaps WebRTC in when its picture is decoded, and closes the relay only then', () => {
     showRelay();
     const relay = newest('relay');
     newest('webrtc').listener.onFirstFrame();
@@ -203,7 +203,7 @@ describe('while the relay is shown', () => {
     clock.advance(1_000);
     newest('webrtc').listener.onLost(lost);
     newest('relay').listener.onFirstFrame();
-    clock.advance(PLAYER_LIMITS.webrtcRetry.maxDelayMs);
+    clock.advance(TIER_LIMITS.webrtc.retry.maxDelayMs);
     newest('webrtc').listener.onFirstFrame();
     clock.advance(PLAYER_LIMITS.settleMs - 1);
     expect(shownPath()).toBe('relay');
@@ -217,20 +217,48 @@ describe('while the relay is shown', () => {
     newest('webrtc').listener.onFirstFrame();
     newest('webrtc').listener.onLost(lost);
     newest('relay').listener.onFirstFrame();
-    clock.advance(PLAYER_LIMITS.webrtcRetry.maxDelayMs);
+    clock.advance(TIER_LIMITS.webrtc.retry.maxDelayMs);
     newest('webrtc').listener.onFirstFrame();
     expect(shownPath()).toBe('relay');
     newest('relay').listener.onLost(lost);
     expect(shownPath()).toBe('webrtc');
   });
 
-  it('trusts WebRTC again once it was good for a while', () => {
-    showWebRtc();
+  it('[T3] lets WebRTC prove itself for longer the more of its pictures died young, up to a limit', () => {
+    showRelay();
+    newest('webrtc').listener.onFirstFrame();
+    const waitsMs: number[] = [];
+    for (let death = 0; death < 8; death += 1) {
+      newest('webrtc').listener.onLost(lost);
+      if (shownPath() !== 'relay') newest('relay').listener.onFirstFrame();
+      while (openNow('webrtc').length === 0) clock.advance(100);
+      newest('webrtc').listener.onFirstFrame();
+      const readyAtMs = clock.nowMs();
+      while (shownPath() === 'relay') clock.advance(100);
+      waitsMs.push(clock.nowMs() - readyAtMs);
+    }
+    expect(waitsMs.slice(0, 3)).toEqual([1, 2, 4].map((times) => times * PLAYER_LIMITS.settleMs));
+    expect(waitsMs.at(-1)).toBe(PLAYER_LIMITS.maxSettleMs);
+  });
+
+  it('trusts WebRTC as at first once it was good for a while, but lets it settle', () => {
+    showRelay();
+    newest('webrtc').listener.onFirstFrame();
+    for (let death = 0; death < 3; death += 1) {
+      newest('webrtc').listener.onLost(lost);
+      if (shownPath() !== 'relay') newest('relay').listener.onFirstFrame();
+      clock.advance(TIER_LIMITS.webrtc.retry.maxDelayMs);
+      newest('webrtc').listener.onFirstFrame();
+      clock.advance(PLAYER_LIMITS.maxSettleMs);
+    }
     clock.advance(PLAYER_LIMITS.stableMs);
     newest('webrtc').listener.onLost(lost);
     newest('relay').listener.onFirstFrame();
-    clock.advance(PLAYER_LIMITS.webrtcRetry.initialDelayMs);
+    clock.advance(TIER_LIMITS.webrtc.retry.initialDelayMs);
     newest('webrtc').listener.onFirstFrame();
+    clock.advance(PLAYER_LIMITS.settleMs - 1);
+    expect(shownPath()).toBe('relay');
+    clock.advance(1);
     expect(shownPath()).toBe('webrtc');
   });
 
@@ -238,7 +266,7 @@ describe('while the relay is shown', () => {
     showRelay();
     for (let attempt = 0; attempt < 6; attempt += 1) {
       newest('webrtc').listener.onLost(lost);
-      clock.advance(PLAYER_LIMITS.webrtcRetry.maxDelayMs);
+      clock.advance(TIER_LIMITS.webrtc.retry.maxDelayMs);
     }
     newest('webrtc').listener.onLost(lost);
     expect(openNow('webrtc')).toEqual([]);
@@ -248,14 +276,15 @@ describe('while the relay is shown', () => {
 });
 
 describe('when nothing comes', () => {
-  it('says so after a time, with the reason of each path, and goes on trying', () => {
+  it('[T4] says so after a time, with the reason of each path, and goes on trying', () => {
     player.setExpected(true);
-    newest('webrtc').listener.onLost(lost);
-    newest('relay').listener.onLost(lost);
+    for (const name of PATH_NAMES) newest(name).listener.onLost(lost);
     expect(player.state.kind).toBe('connecting');
     clock.advance(PLAYER_LIMITS.noPictureMs);
-    const failures = { webrtc: expect.any(CodedError), relay: expect.any(CodedError) };
-    expect(player.state).toMatchObject({ kind: 'no-picture', failures });
+    expect(player.state).toMatchObject({
+      kind: 'no-picture',
+      failures: PATH_NAMES.map((path) => ({ path, error: expect.any(CodedError) })),
+    });
     const attempts = opened.length;
     clock.advance(120_000);
     expect(opened.length).toBeGreaterThan(attempts);
@@ -265,29 +294,96 @@ describe('when nothing comes', () => {
     player.setExpected(true);
     clock.advance(PLAYER_LIMITS.noPictureMs);
     expect(player.state.kind).toBe('no-picture');
-    clock.advance(PLAYER_LIMITS.relayRetry.initialDelayMs);
+    while (openNow('relay').length === 0) clock.advance(100);
     newest('relay').listener.onFirstFrame();
     expect(shownPath()).toBe('relay');
   });
 
   it('keeps the reasons up to date', () => {
     player.setExpected(true);
-    clock.advance(PLAYER_LIMITS.noPictureMs + PLAYER_LIMITS.relayRetry.initialDelayMs);
+    clock.advance(PLAYER_LIMITS.noPictureMs);
+    while (openNow('relay').length === 0) clock.advance(100);
     const blocked = new CodedError('TIMEOUT', 'blocked');
     newest('relay').listener.onLost(blocked);
-    expect(player.state).toMatchObject({ kind: 'no-picture', failures: { relay: blocked } });
+    const { failures } = player.state as PlayerState<OpenedPath> & { kind: 'no-picture' };
+    expect(failures.find(({ path }) => path === 'relay')?.error).toBe(blocked);
   });
 
   it('tries at once what waits when it hears that things are better', () => {
     player.setExpected(true);
     for (let attempt = 0; attempt < 6; attempt += 1) {
-      newest('webrtc').listener.onLost(lost);
-      clock.advance(PLAYER_LIMITS.webrtcRetry.maxDelayMs);
+      for (const path of opened) path.listener.onLost(lost);
+      clock.advance(TIER_LIMITS.webrtc.retry.maxDelayMs);
     }
-    newest('webrtc').listener.onLost(lost);
+    for (const path of opened) path.listener.onLost(lost);
     expect(openNow('webrtc')).toEqual([]);
     player.retryNow();
     expect(openNow('webrtc')).toHaveLength(1);
+  });
+});
+
+describe('the tiers below', () => {
+  const failAll = (...names: PathName[]): void => {
+    for (const name of names) newest(name).listener.onLost(lost);
+  };
+
+  it('[T1] are called up one after the other as those above fail', () => {
+    player.setExpected(true);
+    failAll('webrtc');
+    expect(opened.map(({ name }) => name)).toEqual(['webrtc', 'relay']);
+    failAll('relay');
+    expect(openNow('http')).toHaveLength(1);
+    failAll('http');
+    expect(openNow('stills')).toHaveLength(1);
+    newest('stills').listener.onFirstFrame();
+    expect(shownPath()).toBe('stills');
+  });
+
+  it('have their own head starts when those above neither fail nor bring a picture', () => {
+    player.setExpected(true);
+    clock.advance(TIER_LIMITS.http.headStartMs - 1);
+    expect(all('http')).toEqual([]);
+    clock.advance(1);
+    expect(openNow('http')).toHaveLength(1);
+  });
+
+  it('[T5] wait for room when as many paths are open as may be', () => {
+    player.setExpected(true);
+    clock.advance(TIER_LIMITS.stills.headStartMs);
+    expect(opened.filter(({ isClosed }) => !isClosed)).toHaveLength(PLAYER_LIMITS.maxOpenPaths);
+    expect(all('stills')).toEqual([]);
+    failAll('relay');
+    expect(openNow('stills')).toHaveLength(1);
+  });
+
+  it('need not wait for those that work nowhere on the page', () => {
+    hopeless.add('webrtc').add('relay');
+    player.setExpected(true);
+    expect(openNow('http')).toHaveLength(1);
+    expect(openNow('webrtc')).toHaveLength(1);
+  });
+
+  it('[T2] are left step by step as better ones come, and closed then', () => {
+    player.setExpected(true);
+    failAll('webrtc', 'relay', 'http');
+    newest('stills').listener.onFirstFrame();
+    for (const name of ['http', 'relay', 'webrtc'] as const) {
+      while (openNow(name).length === 0) clock.advance(100);
+      newest(name).listener.onFirstFrame();
+      expect(shownPath()).toBe(name);
+    }
+    expect(opened.filter(({ isClosed }) => !isClosed)).toHaveLength(1);
+    expect(states.filter(({ kind }) => kind === 'connecting')).toHaveLength(1);
+    clock.advance(120_000);
+    expect(opened.filter(({ isClosed }) => !isClosed)).toHaveLength(1);
+  });
+
+  it('take over all together when the picture above them is lost', () => {
+    showWebRtc();
+    failAll('webrtc');
+    expect(openNow('relay')).toHaveLength(1);
+    clock.advance(TIER_LIMITS.http.headStartMs - TIER_LIMITS.relay.headStartMs);
+    expect(openNow('http')).toHaveLength(1);
   });
 });
 
@@ -304,7 +400,7 @@ describe('when no picture is expected any more', () => {
 
   it('ends what is being tried', () => {
     player.setExpected(true);
-    clock.advance(PLAYER_LIMITS.relayHeadStartMs);
+    clock.advance(TIER_LIMITS.relay.headStartMs);
     player.setExpected(false);
     expect(player.state).toEqual({ kind: 'idle' });
     expect(opened.every((path) => path.isClosed)).toBe(true);

@@ -1,18 +1,19 @@
 /**
- * Decides which path a stream is shown by. Two tiers, WebRTC first; the relay starts by itself when WebRTC has no
- * picture in time or loses it, and WebRTC is tried again for as long as the relay is shown. Pure: paths are opened
+ * Decides which tier a stream is shown by. At the start the tiers are raced with head starts; what has a picture first is
+ * shown, and better tiers are tried for as long as a worse one is shown. A tier whose picture was lost has to prove
+ * itself before it replaces another picture again, the longer the more often that happened. Pure: paths are opened
  * through functions that it is given, time passes through `schedule`.
  *
  * A picture is replaced only by another one that is decoded already, and a change of state is announced before the
  * dropped path is closed, so that the last picture can be kept on the screen meanwhile.
  */
 import { CodedError, createReconnectPolicy, type ReconnectPolicy, type Schedule } from '@proofcast/shared';
-import type { PlayerLimits } from '../config.ts';
+import type { PlayerLimits, TierLimits } from '../config.ts';
 import type { PathListener, PathName } from './video-path.ts';
 
-export interface Failures {
-  readonly webrtc: CodedError | null;
-  readonly relay: CodedError | null;
+export interface TierFailure {
+  readonly path: PathName;
+  readonly error: CodedError;
 }
 
 export type PlayerState<P> =
@@ -21,56 +22,75 @@ export type PlayerState<P> =
   /** `isLost`: there was a picture before. */
   | { readonly kind: 'connecting'; readonly sinceMs: number; readonly isLost: boolean }
   | { readonly kind: 'playing'; readonly path: PathName; readonly picture: P; readonly sinceMs: number }
-  /** Nothing has come for long enough to say so. Both paths are still being tried. */
-  | { readonly kind: 'no-picture'; readonly sinceMs: number; readonly failures: Failures };
+  /** Nothing has come for long enough to say so. All tiers are still being tried. */
+  | { readonly kind: 'no-picture'; readonly sinceMs: number; readonly failures: readonly TierFailure[] };
 
 export interface Closable {
   close(): void;
 }
 
+export interface TierOptions<P> {
+  readonly name: PathName;
+  readonly limits: TierLimits;
+  readonly open: (listener: PathListener) => P;
+}
+
 export interface PlayerOptions<P extends Closable> {
-  readonly open: Readonly<Record<PathName, (listener: PathListener) => P>>;
+  /** Best first. */
+  readonly tiers: readonly TierOptions<P>[];
   readonly limits: PlayerLimits;
   readonly schedule: Schedule;
   readonly nowMs: () => number;
   readonly random?: () => number;
   readonly onChange: (state: PlayerState<P>) => void;
-  /** Whether WebRTC works nowhere on this page at the moment: then the relay need not wait for it. */
-  readonly isWebRtcHopeless?: () => boolean;
+  /** Whether the tier works nowhere on this page at the moment: then the next ones need not wait for it. */
+  readonly isHopeless?: (name: PathName) => boolean;
 }
 
 type Cancel = () => void;
 
-type Tier<P> =
-  | { kind: 'closed' }
-  | { kind: 'opening'; path: P; cancelTimers: Cancel }
+type Slot<P> =
+  | { readonly kind: 'closed' }
+  /** Opened later, because its head start is not over yet, or as the next attempt after one that failed. */
+  | { readonly kind: 'later'; readonly isRetry: boolean; readonly cancel: Cancel }
+  /** Opened as soon as there are fewer open paths. */
+  | { readonly kind: 'queued' }
+  | { readonly kind: 'opening'; readonly path: P; readonly cancel: Cancel }
   /** It has a picture, and is or could be shown. */
-  | { kind: 'ready'; path: P; sinceMs: number; cancelTimers: Cancel }
-  /** It failed and is tried again later. */
-  | { kind: 'waiting'; cancelRetry: Cancel };
+  | { readonly kind: 'ready'; readonly path: P; readonly sinceMs: number; readonly cancel: Cancel };
 
-const PATHS: readonly PathName[] = ['webrtc', 'relay'];
+interface Tier<P> extends TierOptions<P> {
+  readonly rank: number;
+  readonly policy: ReconnectPolicy;
+  slot: Slot<P>;
+  failure: CodedError | null;
+  /** How long its next picture has to move before it may replace another one. */
+  settleMs: number;
+}
+
+const CLOSED = { kind: 'closed' } as const;
 const nothing = (): void => undefined;
 
 export class Player<P extends Closable> {
   readonly #options: PlayerOptions<P>;
-  readonly #tiers: Record<PathName, Tier<P>> = { webrtc: { kind: 'closed' }, relay: { kind: 'closed' } };
-  readonly #policies: Record<PathName, ReconnectPolicy>;
-  readonly #failures: Record<PathName, CodedError | null> = { webrtc: null, relay: null };
+  readonly #tiers: readonly Tier<P>[];
+  /** Those in the slot `queued`, in the order in which they asked. */
+  #queue: Tier<P>[] = [];
   #state: PlayerState<P> = { kind: 'idle' };
   #isExpected = false;
   #isClosed = false;
-  /** The last WebRTC picture died young; the next one has to prove itself before it is shown. */
-  #isWebRtcUnstable = false;
-  #cancelHeadStart: Cancel = nothing;
   #cancelNoPicture: Cancel = nothing;
 
   constructor(options: PlayerOptions<P>) {
     this.#options = options;
-    this.#policies = {
-      webrtc: createReconnectPolicy(options.limits.webrtcRetry, options.random),
-      relay: createReconnectPolicy(options.limits.relayRetry, options.random),
-    };
+    this.#tiers = options.tiers.map((tier, rank) => ({
+      ...tier,
+      rank,
+      policy: createReconnectPolicy(tier.limits.retry, options.random),
+      slot: CLOSED,
+      failure: null,
+      settleMs: 0,
+    }));
   }
 
   get state(): PlayerState<P> {
@@ -85,151 +105,198 @@ export class Player<P extends Closable> {
     if (this.#isClosed || isExpected === this.#isExpected) return;
     this.#isExpected = isExpected;
     if (isExpected) return this.#start();
-    this.#cancelHeadStart();
-    for (const name of PATHS) if (this.#tiers[name].kind !== 'ready') this.#drop(name);
-    if (this.#state.kind !== 'playing') this.#become({ kind: 'idle' });
+    const shown = this.#shownTier();
+    for (const tier of this.#tiers) if (tier !== shown) this.#drop(tier);
+    if (!shown) this.#become({ kind: 'idle' });
   }
 
   /** Something has changed for the better (network back, socket back): what waits for a retry is tried now. */
-  retryNow(paths: readonly PathName[] = PATHS): void {
+  retryNow(paths: readonly PathName[] = this.#tiers.map(({ name }) => name)): void {
     if (this.#isClosed || !this.#isExpected) return;
-    for (const name of paths) {
-      if (this.#tiers[name].kind !== 'waiting') continue;
-      this.#policies[name].reset();
-      this.#drop(name);
-      this.#open(name);
+    for (const tier of this.#tiers) {
+      if (!paths.includes(tier.name) || tier.slot.kind !== 'later' || !tier.slot.isRetry) continue;
+      tier.policy.reset();
+      this.#open(tier);
     }
   }
 
-  /** Closes both paths. Idempotent. */
+  /** Closes all paths. Idempotent. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#isExpected = false;
-    this.#cancelHeadStart();
     this.#cancelNoPicture();
-    for (const name of PATHS) this.#drop(name);
+    for (const tier of this.#tiers) this.#drop(tier);
     this.#state = { kind: 'idle' };
   }
 
   #start(): void {
-    for (const name of PATHS) this.#policies[name].reset();
-    if (this.#state.kind === 'playing') {
-      if (this.#state.path === 'relay') this.#open('webrtc');
+    for (const tier of this.#tiers) tier.policy.reset();
+    if (this.#shownTier()) return this.#tryBetter();
+    this.#becomeConnecting();
+    this.#race(null);
+  }
+
+  /** Opens the tiers one after the other, as their head starts say, counted from the first that may work. */
+  #race(lost: Tier<P> | null): void {
+    const isPromising = (tier: Tier<P>): boolean =>
+      tier !== lost && !(this.#options.isHopeless?.(tier.name) ?? false);
+    const beginMs = this.#tiers.find(isPromising)?.limits.headStartMs ?? 0;
+    for (const tier of this.#tiers) {
+      if (tier === lost || 'path' in tier.slot) continue;
+      const delayMs = tier.limits.headStartMs - beginMs;
+      if (delayMs <= 0) this.#open(tier);
+      else this.#openLater(tier, delayMs, false);
+    }
+  }
+
+  #openLater(tier: Tier<P>, delayMs: number, isRetry: boolean): void {
+    this.#drop(tier);
+    const cancel = this.#options.schedule(() => this.#open(tier), delayMs);
+    tier.slot = { kind: 'later', isRetry, cancel };
+  }
+
+  #open(tier: Tier<P>): void {
+    if (this.#isClosed || !this.#isExpected || 'path' in tier.slot || tier.slot.kind === 'queued') return;
+    this.#drop(tier);
+    if (this.#openCount() >= this.#options.limits.maxOpenPaths) {
+      tier.slot = { kind: 'queued' };
+      this.#queue.push(tier);
       return;
     }
-    this.#becomeConnecting();
-    this.#open('webrtc');
-    const headStartMs = this.#options.isWebRtcHopeless?.() ? 0 : this.#options.limits.relayHeadStartMs;
-    this.#cancelHeadStart = this.#options.schedule(() => this.#open('relay'), headStartMs);
-  }
-
-  #open(name: PathName): void {
-    if (this.#isClosed || !this.#isExpected || this.#tiers[name].kind !== 'closed') return;
-    const path: P = this.#options.open[name]({
-      onFirstFrame: () => this.#gain(name, path),
-      onLost: (error) => this.#lose(name, path, error),
+    const path: P = tier.open({
+      onFirstFrame: () => this.#gain(tier, path),
+      onLost: (error) => this.#lose(tier, path, error),
     });
-    const cancelTimers = this.#options.schedule(
-      () => this.#lose(name, path, new CodedError('TIMEOUT', 'No picture came in time.')),
-      this.#options.limits.firstFrameMs,
+    const cancel = this.#options.schedule(
+      () => this.#lose(tier, path, new CodedError('TIMEOUT', 'No picture came in time.')),
+      tier.limits.firstFrameMs,
     );
-    this.#tiers[name] = { kind: 'opening', path, cancelTimers };
+    tier.slot = { kind: 'opening', path, cancel };
   }
 
-  #gain(name: PathName, path: P): void {
-    const tier = this.#tiers[name];
-    if (tier.kind !== 'opening' || tier.path !== path) return;
-    tier.cancelTimers();
-    this.#failures[name] = null;
-    this.#tiers[name] = {
-      kind: 'ready',
-      path,
-      sinceMs: this.#options.nowMs(),
-      cancelTimers: name === 'webrtc' ? this.#watchWebRtc() : nothing,
-    };
-    if (name === 'relay') this.#policies.relay.reset();
-    this.#choose();
+  #openCount(): number {
+    return this.#tiers.filter(({ slot }) => 'path' in slot).length;
   }
 
-  /** A young WebRTC picture: it waits until it may be shown, and is good news only after a while. */
-  #watchWebRtc(): Cancel {
-    const { limits, schedule } = this.#options;
-    const cancelSettle = this.#isWebRtcUnstable ? schedule(() => this.#choose(), limits.settleMs) : nothing;
-    const cancelStable = schedule(() => {
-      this.#isWebRtcUnstable = false;
-      this.#policies.webrtc.reset();
-    }, limits.stableMs);
-    return () => {
+  /** There may be room now for those that wait for it. */
+  #admit(): void {
+    while (this.#queue.length > 0 && this.#openCount() < this.#options.limits.maxOpenPaths) {
+      const tier = this.#queue.shift();
+      if (!tier) return;
+      tier.slot = CLOSED;
+      this.#open(tier);
+    }
+  }
+
+  #gain(tier: Tier<P>, path: P): void {
+    const { slot } = tier;
+    if (slot.kind !== 'opening' || slot.path !== path) return;
+    slot.cancel();
+    tier.failure = null;
+    const { limits, schedule, nowMs } = this.#options;
+    const cancelSettle = tier.settleMs > 0 ? schedule(() => this.#chooseAndGoOn(), tier.settleMs) : nothing;
+    const cancelStable = schedule(() => tier.policy.reset(), limits.stableMs);
+    const cancel = (): void => {
       cancelSettle();
       cancelStable();
     };
+    tier.slot = { kind: 'ready', path, sinceMs: nowMs(), cancel };
+    this.#chooseAndGoOn();
   }
 
-  #lose(name: PathName, path: P, error: CodedError): void {
-    const tier = this.#tiers[name];
-    if (!('path' in tier) || tier.path !== path) return;
-    this.#failures[name] = error;
-    if (name === 'webrtc' && tier.kind === 'ready') {
-      this.#isWebRtcUnstable = this.#options.nowMs() - tier.sinceMs < this.#options.limits.stableMs;
-    }
-    const wasShown = this.#state.kind === 'playing' && this.#state.picture === path;
-    this.#tiers[name] = { kind: 'closed' };
+  #lose(tier: Tier<P>, path: P, error: CodedError): void {
+    const { slot } = tier;
+    if (!('path' in slot) || slot.path !== path) return;
+    tier.failure = error;
+    const wasShown = this.#shownTier() === tier;
+    if (slot.kind === 'ready') tier.settleMs = this.#settleAfter(tier, wasShown);
+    tier.slot = CLOSED;
     if (wasShown) this.#choose();
-    if (this.#state.kind === 'no-picture') this.#become({ ...this.#state, failures: { ...this.#failures } });
-    this.#end(tier);
+    if (this.#state.kind === 'no-picture') this.#become({ ...this.#state, failures: this.#failures() });
+    slot.cancel();
+    path.close();
     if (!this.#isExpected) return;
-    this.#retryLater(name);
-    this.#callUpOther(name === 'webrtc' ? 'relay' : 'webrtc', wasShown);
+    const isPictureGone = wasShown && this.#state.kind !== 'playing';
+    // A better one has taken its place.
+    if (wasShown && !isPictureGone) return this.#goOn();
+    // A picture that is all there was is looked for again without having to wait for what it did before.
+    if (isPictureGone) tier.policy.reset();
+    this.#openLater(tier, tier.policy.nextDelayMs(), true);
+    if (isPictureGone) this.#race(tier);
+    else this.#callUpNext();
+    this.#goOn();
   }
 
-  /** The one path has failed: the other need not wait any longer, least of all when the picture has gone. */
-  #callUpOther(other: PathName, isPictureGone: boolean): void {
-    this.#cancelHeadStart();
-    if (isPictureGone && this.#tiers[other].kind === 'waiting') this.#drop(other);
-    this.#open(other);
+  /** A picture that was shown for long was a good one; each that was not makes the next one prove itself for longer. */
+  #settleAfter({ settleMs }: Tier<P>, wasShown: boolean): number {
+    const { limits, nowMs } = this.#options;
+    const shownSinceMs = wasShown && this.#state.kind === 'playing' ? this.#state.sinceMs : nowMs();
+    if (nowMs() - shownSinceMs >= limits.stableMs) return limits.settleMs;
+    return Math.min(limits.maxSettleMs, Math.max(limits.settleMs, settleMs * 2));
   }
 
-  #retryLater(name: PathName): void {
-    const cancelRetry = this.#options.schedule(() => {
-      this.#tiers[name] = { kind: 'closed' };
-      this.#open(name);
-    }, this.#policies[name].nextDelayMs());
-    this.#tiers[name] = { kind: 'waiting', cancelRetry };
+  /** A tier has failed: the next one's head start is over. */
+  #callUpNext(): void {
+    if (this.#state.kind === 'playing') return;
+    const next = this.#tiers.find(({ slot }) => slot.kind === 'later' && !slot.isRetry);
+    if (next) this.#open(next);
   }
 
-  /** Shows the best picture there is, and closes what is not needed beside it. */
+  #chooseAndGoOn(): void {
+    this.#choose();
+    this.#goOn();
+  }
+
+  /** Opens what there is reason and room for. */
+  #goOn(): void {
+    if (this.#shownTier()) this.#tryBetter();
+    this.#admit();
+  }
+
+  /** Shows the best picture there is. */
   #choose(): void {
-    const webrtc = this.#tiers.webrtc;
-    const relay = this.#tiers.relay;
-    if (webrtc.kind === 'ready' && this.#mayShow(webrtc.sinceMs, relay.kind === 'ready')) {
-      this.#show('webrtc', webrtc.path);
-      this.#cancelHeadStart();
-      this.#drop('relay');
-    } else if (relay.kind === 'ready') {
-      this.#show('relay', relay.path);
-    } else if (this.#isExpected) {
-      this.#becomeConnecting();
-    } else {
-      this.#become({ kind: 'idle' });
+    const shown = this.#shownTier();
+    const ready = this.#tiers.filter(({ slot }) => slot.kind === 'ready');
+    const best = ready.find((tier) => tier === shown || this.#hasSettled(tier)) ?? ready[0];
+    if (best?.slot.kind === 'ready') this.#show(best, best.slot.path);
+    else if (this.#state.kind !== 'playing') return;
+    else if (this.#isExpected) this.#becomeConnecting();
+    else this.#become({ kind: 'idle' });
+  }
+
+  #hasSettled({ slot, settleMs }: Tier<P>): boolean {
+    return slot.kind === 'ready' && this.#options.nowMs() - slot.sinceMs >= settleMs;
+  }
+
+  /** Shows this picture, and closes what is worse. */
+  #show(tier: Tier<P>, picture: P): void {
+    if (this.#shownTier() !== tier) {
+      this.#become({ kind: 'playing', path: tier.name, picture, sinceMs: this.#options.nowMs() });
     }
+    for (const worse of this.#tiers.slice(tier.rank + 1)) this.#drop(worse);
   }
 
-  #mayShow(webrtcSinceMs: number, isRelayReady: boolean): boolean {
-    if (!isRelayReady || !this.#isWebRtcUnstable) return true;
-    return this.#options.nowMs() - webrtcSinceMs >= this.#options.limits.settleMs;
+  #tryBetter(): void {
+    const shown = this.#shownTier();
+    for (const tier of this.#tiers.slice(0, shown?.rank)) if (tier.slot.kind === 'closed') this.#open(tier);
   }
 
-  #show(name: PathName, picture: P): void {
-    if (this.#state.kind === 'playing' && this.#state.picture === picture) return;
-    this.#become({ kind: 'playing', path: name, picture, sinceMs: this.#options.nowMs() });
+  #shownTier(): Tier<P> | undefined {
+    const state = this.#state;
+    if (state.kind !== 'playing') return undefined;
+    return this.#tiers.find(({ slot }) => slot.kind === 'ready' && slot.path === state.picture);
+  }
+
+  #failures(): TierFailure[] {
+    return this.#tiers.flatMap(({ name, failure }) => (failure ? [{ path: name, error: failure }] : []));
   }
 
   #becomeConnecting(): void {
     const sinceMs = this.#options.nowMs();
     this.#become({ kind: 'connecting', sinceMs, isLost: this.#state.kind === 'playing' });
     this.#cancelNoPicture = this.#options.schedule(() => {
-      this.#become({ kind: 'no-picture', sinceMs, failures: { ...this.#failures } });
+      this.#become({ kind: 'no-picture', sinceMs, failures: this.#failures() });
     }, this.#options.limits.noPictureMs);
   }
 
@@ -241,22 +308,22 @@ export class Player<P extends Closable> {
     this.#options.onChange(state);
   }
 
-  #drop(name: PathName): void {
-    const tier = this.#tiers[name];
-    this.#tiers[name] = { kind: 'closed' };
-    this.#end(tier);
-  }
-
-  #end(tier: Tier<P>): void {
-    switch (tier.kind) {
+  /** Whatever the tier is about, it is over. */
+  #drop(tier: Tier<P>): void {
+    const { slot } = tier;
+    tier.slot = CLOSED;
+    switch (slot.kind) {
       case 'closed':
         return;
-      case 'waiting':
-        return tier.cancelRetry();
+      case 'queued':
+        this.#queue = this.#queue.filter((queued) => queued !== tier);
+        return;
+      case 'later':
+        return slot.cancel();
       case 'opening':
       case 'ready':
-        tier.cancelTimers();
-        tier.path.close();
+        slot.cancel();
+        slot.path.close();
     }
   }
 }

@@ -39,3 +39,14 @@ it('leaves an epoch where it is when its init segment comes again after a cut', 
   clock.place(epoch(1, 30), 20);
   expect(clock.place(epoch(1, 30), 55)).toBe(30);
 });
+
+it('finds the position of a moment, in whichever epoch it lies, and is the inverse of the capture time', () => {
+  const clock = new PlayoutClock();
+  expect(clock.positionAt(START_US / 1000)).toBeNull();
+  clock.place(epoch(0, 0, 5), 0);
+  clock.place(epoch(1, 30, 5), 20);
+  for (const positionS of [0, 12.5, 30, 44]) {
+    expect(clock.positionAt(clock.capturedAtMs(positionS) ?? 0)).toBeCloseTo(positionS, 6);
+  }
+  expect(clock.positionAt(START_US / 1000 - 10_000)).toBeCloseTo(-15, 6);
+});

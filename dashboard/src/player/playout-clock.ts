@@ -34,6 +34,17 @@ export class PlayoutClock {
   capturedAtMs(positionS: number): number | null {
     const epoch = this.#epochs.findLast((placed) => placed.offsetS <= positionS) ?? this.#epochs[0];
     if (!epoch) return null;
-    return (epoch.startedAtUs + epoch.publisherClockOffsetUs) / 1000 + (positionS - epoch.offsetS) * 1000;
+    return relayStartMs(epoch) + (positionS - epoch.offsetS) * 1000;
   }
+
+  /** Where on the timeline that lies which was captured at this time of the relay's clock; null before the first epoch. */
+  positionAt(capturedAtMs: number): number | null {
+    const epoch = this.#epochs.findLast((placed) => relayStartMs(placed) <= capturedAtMs) ?? this.#epochs[0];
+    return epoch ? epoch.offsetS + (capturedAtMs - relayStartMs(epoch)) / 1000 : null;
+  }
+}
+
+/** The relay's clock at timestamp zero of the epoch. */
+function relayStartMs({ startedAtUs, publisherClockOffsetUs }: EpochTime): number {
+  return (startedAtUs + publisherClockOffsetUs) / 1000;
 }

@@ -12,7 +12,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HeldClock } from '../../testing/held-clock.ts';
 import { ScriptedSocket } from '../../testing/scripted-socket.ts';
 import { VIEW_RECONNECT, VIEW_SOCKET_OPEN_MS, WATCH_ANSWER_MS } from '../config.ts';
-import { RelayConnection, type RelayConnectionState, type Watcher } from './relay-connection.ts';
+import { RelayConnection, type RelayConnectionState } from './relay-connection.ts';
+import type { Watcher } from './stream-feed.ts';
 
 const STREAM = 'str_00000000000000000001';
 const VIEW: StreamView = {
@@ -55,6 +56,7 @@ function watcher(): Watcher & { readonly log: string[] } {
     log,
     onEpoch: ({ epoch }) => log.push(`epoch ${epoch}`),
     onFrame: ({ kind, payload }) => log.push(`${kind} ${payload.length}`),
+    onHeld: (atUs) => log.push(`held ${atUs}`),
     onEnded: ({ code }) => log.push(`ended ${code}`),
   };
 }
@@ -302,5 +304,62 @@ describe('after close', () => {
     gate.resolve();
     await settle();
     expect(sockets).toHaveLength(1);
+  });
+});
+
+describe('the past', () => {
+  const range = { fromUs: 5_000_000, untilUs: 9_000_000 };
+
+  it('is asked for, held and extended on the channel of the watch', async () => {
+    await open();
+    const past = watcher();
+    const watch = connection.watch(STREAM, past, range);
+    expect(sent().at(-1)).toEqual({ type: 'watch', data: { channel: 1, streamId: STREAM, ...range } });
+    send({ type: 'held', data: { channel: 1, atUs: 9_500_000 } });
+    expect(past.log).toEqual(['held 9500000']);
+    watch.extend(12_000_000);
+    expect(sent().at(-1)).toEqual({ type: 'extend', data: { channel: 1, untilUs: 12_000_000 } });
+  });
+
+  it('is left for another place at once: nothing that is under way comes any more', async () => {
+    await open();
+    const past = watcher();
+    const watch = connection.watch(STREAM, past, range);
+    const to = { fromUs: 1_000_000, untilUs: 2_000_000 };
+    watch.seek(to);
+    expect(sent().slice(-2)).toEqual([
+      { type: 'watch', data: { channel: 2, streamId: STREAM, ...to } },
+      { type: 'unwatch', data: { channel: 1 } },
+    ]);
+    socket().receive(frame(1, Uint8Array.of(1, 2, 3)));
+    send({ type: 'held', data: { channel: 1, atUs: 9_500_000 } });
+    expect(past.log).toEqual([]);
+    socket().receive(frame(2, Uint8Array.of(1, 2)));
+    expect(past.log).toEqual(['media 2']);
+    watch.close();
+    expect(sent().at(-1)).toEqual({ type: 'unwatch', data: { channel: 2 } });
+  });
+
+  it('is asked for where it was sought last, once there is a connection', async () => {
+    const watch = connection.watch(STREAM, watcher(), range);
+    const to = { fromUs: 1_000_000, untilUs: 2_000_000 };
+    watch.seek(to);
+    await open();
+    expect(sent()).toEqual([{ type: 'watch', data: { channel: 2, streamId: STREAM, ...to } }]);
+  });
+
+  it('is lost with the connection, and not sought any more after close', async () => {
+    await open();
+    const past = watcher();
+    const watch = connection.watch(STREAM, past, range);
+    watch.close();
+    const before = sent().length;
+    watch.seek(range);
+    watch.extend(1);
+    expect(sent()).toHaveLength(before);
+    const other = watcher();
+    connection.watch(STREAM, other, range);
+    socket().end();
+    expect([past.log, other.log]).toEqual([[], ['ended UNAVAILABLE']]);
   });
 });

@@ -22,16 +22,7 @@ import {
   type ViewerFrame,
 } from '@proofcast/shared';
 import { VIEW_RECONNECT, VIEW_SOCKET_OPEN_MS, WATCH_ANSWER_MS } from '../config.ts';
-
-type EpochMessage = Extract<MessageToViewer, { type: 'epoch' }>['data'];
-
-/** The side that watches one stream. */
-export interface Watcher {
-  readonly onEpoch: (epoch: EpochMessage) => void;
-  readonly onFrame: (frame: ViewerFrame) => void;
-  /** Nothing more will come. At most once, never after the watch was closed. */
-  readonly onEnded: (error: CodedError) => void;
-}
+import type { PastRange, StreamFeed, Watch, Watcher } from './stream-feed.ts';
 
 export type RelayConnectionState =
   | { readonly kind: 'connecting' }
@@ -49,18 +40,20 @@ export interface RelayConnectionOptions {
   readonly onStreamRemoved: (streamId: Id) => void;
 }
 
-interface Watch {
+interface Channel {
   readonly streamId: Id;
   readonly watcher: Watcher;
+  /** Where it begins; null: live. */
+  range: PastRange | null;
   cancelAnswerLimit: () => void;
 }
 
 const nothing = (): void => undefined;
 
-export class RelayConnection {
+export class RelayConnection implements StreamFeed {
   readonly #options: RelayConnectionOptions;
   readonly #policy: ReconnectPolicy = createReconnectPolicy(VIEW_RECONNECT);
-  readonly #watches = new Map<number, Watch>();
+  readonly #channels = new Map<number, Channel>();
   #state: RelayConnectionState = { kind: 'connecting' };
   #socket: WebSocket | undefined;
   #cancelTimer = nothing;
@@ -90,19 +83,25 @@ export class RelayConnection {
   }
 
   /** Watches one stream. Without a connection the watch ends at once with the reason. */
-  watch(streamId: Id, watcher: Watcher): { close(): void } {
-    const channel = this.#nextChannel++;
-    const watch: Watch = { streamId, watcher, cancelAnswerLimit: nothing };
-    this.#watches.set(channel, watch);
-    if (this.#state.kind === 'open') this.#ask(channel, watch);
-    else if (this.#state.kind === 'down') {
-      const { error } = this.#state;
-      watch.cancelAnswerLimit = this.#options.schedule(() => this.#endWatch(channel, error), 0);
-    }
+  watch(streamId: Id, watcher: Watcher, range?: PastRange): Watch {
+    const channel: Channel = { streamId, watcher, range: range ?? null, cancelAnswerLimit: nothing };
+    let number = this.#begin(channel);
     return {
+      // On a channel of its own, because what is under way on the old one cannot be told apart otherwise. The old one
+      // is closed after that, so that the device is not told meanwhile that nobody watches.
+      seek: (to) => {
+        if (!this.#forget(number)) return;
+        const before = number;
+        channel.range = to;
+        number = this.#begin(channel);
+        this.#unwatch(before);
+      },
+      extend: (untilUs) => {
+        if (!this.#channels.has(number) || this.#state.kind !== 'open') return;
+        this.#send({ type: 'extend', data: { channel: number, untilUs } });
+      },
       close: () => {
-        if (!this.#forget(channel)) return;
-        if (this.#state.kind === 'open') this.#send({ type: 'unwatch', data: { channel } });
+        if (this.#forget(number)) this.#unwatch(number);
       },
     };
   }
@@ -124,8 +123,8 @@ export class RelayConnection {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#cancelTimer();
-    for (const watch of this.#watches.values()) watch.cancelAnswerLimit();
-    this.#watches.clear();
+    for (const channel of this.#channels.values()) channel.cancelAnswerLimit();
+    this.#channels.clear();
     this.#leaveSocket(1000, '');
   }
 
@@ -183,8 +182,7 @@ export class RelayConnection {
       case 'epoch':
         return this.#watchOf(message.data.channel)?.onEpoch(message.data);
       case 'held':
-        // Only a reader that was rewound up to a time is held there, and none is rewound here.
-        return;
+        return this.#watchOf(message.data.channel)?.onHeld?.(message.data.atUs);
       case 'ended':
         return this.#endWatch(message.data.channel, fromErrorBody(errorBody(message.data.reason)));
       case 'refused':
@@ -195,9 +193,9 @@ export class RelayConnection {
 
   /** The relay has answered on this channel; null when nobody watches on it any more. */
   #watchOf(channel: number): Watcher | undefined {
-    const watch = this.#watches.get(channel);
-    watch?.cancelAnswerLimit();
-    return watch?.watcher;
+    const watched = this.#channels.get(channel);
+    watched?.cancelAnswerLimit();
+    return watched?.watcher;
   }
 
   #opened(): void {
@@ -205,17 +203,34 @@ export class RelayConnection {
     this.#cancelTimer();
     this.#policy.reset();
     this.#become({ kind: 'open' });
-    for (const [channel, watch] of this.#watches) this.#ask(channel, watch);
+    for (const [number, channel] of this.#channels) this.#ask(number, channel);
   }
 
-  #ask(channel: number, watch: Watch): void {
+  /** Gives the channel a number, by which it is asked for now or as soon as there is a connection. */
+  #begin(channel: Channel): number {
+    const number = this.#nextChannel++;
+    this.#channels.set(number, channel);
+    if (this.#state.kind === 'open') this.#ask(number, channel);
+    else if (this.#state.kind === 'down') {
+      const { error } = this.#state;
+      channel.cancelAnswerLimit = this.#options.schedule(() => this.#endWatch(number, error), 0);
+    }
+    return number;
+  }
+
+  #unwatch(number: number): void {
+    if (this.#state.kind === 'open') this.#send({ type: 'unwatch', data: { channel: number } });
+  }
+
+  #ask(number: number, channel: Channel): void {
     const askedAtMs = this.#options.nowMs();
-    watch.cancelAnswerLimit = this.#options.schedule(() => {
+    channel.cancelAnswerLimit = this.#options.schedule(() => {
       // Other messages show that the relay is there, and has no key cluster of this stream yet.
       if (this.#lastMessageAtMs > askedAtMs) return;
       this.drop(new CodedError('TIMEOUT', 'The relay did not answer a watch in time.'));
     }, WATCH_ANSWER_MS);
-    this.#send({ type: 'watch', data: { channel, streamId: watch.streamId } });
+    const { streamId, range } = channel;
+    this.#send({ type: 'watch', data: { channel: number, streamId, ...range } });
   }
 
   #fail(error: CodedError): void {
@@ -223,8 +238,8 @@ export class RelayConnection {
     this.#cancelTimer();
     this.#cancelTimer = this.#options.schedule(() => void this.#connect(), this.#policy.nextDelayMs());
     this.#become({ kind: 'down', error });
-    const channels = Array.from(this.#watches.keys());
-    for (const channel of channels) this.#endWatch(channel, error);
+    const numbers = Array.from(this.#channels.keys());
+    for (const number of numbers) this.#endWatch(number, error);
   }
 
   #leaveSocket(closeCode: number, reason: string): void {
@@ -237,11 +252,11 @@ export class RelayConnection {
     this.#forget(channel)?.watcher.onEnded(error);
   }
 
-  #forget(channel: number): Watch | undefined {
-    const watch = this.#watches.get(channel);
-    watch?.cancelAnswerLimit();
-    this.#watches.delete(channel);
-    return watch;
+  #forget(number: number): Channel | undefined {
+    const channel = this.#channels.get(number);
+    channel?.cancelAnswerLimit();
+    this.#channels.delete(number);
+    return channel;
   }
 
   #send(message: MessageFromViewer): void {

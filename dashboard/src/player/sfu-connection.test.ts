@@ -7,6 +7,7 @@ import { SfuConnection, type StreamListener } from './sfu-connection.ts';
 
 const STREAM = 'str_00000000000000000001';
 const TOKEN_LIFE_MS = 100_000;
+const AUTHENTICATED = { expiresAtMs: 0, routerRtpCapabilities: {}, iceServers: [] };
 
 let clock: HeldClock;
 let sockets: ScriptedSocket[];
@@ -14,6 +15,7 @@ let tokens: number;
 let tokenLifeMs: number;
 let tokenError: CodedError | null;
 let connection: SfuConnection;
+let told: string[];
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const socket = (): ScriptedSocket => {
@@ -59,7 +61,18 @@ async function authenticate(): Promise<void> {
   await settle();
   socket().open();
   await settle();
-  await answer('authenticate', { expiresAtMs: 0 });
+  await answer('authenticate', AUTHENTICATED);
+}
+
+/** One request over the session at hand, or over a new one. */
+async function ask(): Promise<unknown> {
+  const { client } = await connection.session();
+  return client.request('leave', { streamId: STREAM });
+}
+
+async function view(streamListener: StreamListener): Promise<unknown> {
+  const session = await connection.session();
+  return connection.view({ session, listener: streamListener, streamId: STREAM, rtpCapabilities: {} });
 }
 
 function listener(): StreamListener & { readonly log: string[] } {
@@ -78,6 +91,7 @@ beforeEach(() => {
   tokens = 0;
   tokenLifeMs = TOKEN_LIFE_MS;
   tokenError = null;
+  told = [];
   connection = new SfuConnection({
     createToken: () => {
       tokens += 1;
@@ -91,6 +105,8 @@ beforeEach(() => {
     },
     schedule: clock.schedule,
     nowMs: clock.nowMs,
+    onTransportClosed: (transportId) => told.push(`transport ${transportId}`),
+    onSessionEnded: ({ code }) => told.push(`session ${code}`),
   });
 });
 
@@ -99,27 +115,22 @@ afterEach(() => connection.close());
 describe('connecting', () => {
   it('begins with the first request, and serves all of them with one socket', async () => {
     expect(sockets).toEqual([]);
-    const answers = [
-      connection.request('restartIce', { streamId: STREAM }),
-      connection.request('restartIce', { streamId: STREAM }),
-    ];
+    const answers = [ask(), ask()];
     await authenticate();
     expect(sockets).toHaveLength(1);
-    expect(requests().map(({ method }) => method)).toEqual(['authenticate', 'restartIce', 'restartIce']);
+    expect(requests().map(({ method }) => method)).toEqual(['authenticate', 'leave', 'leave']);
     for (const { id, method } of requests()) {
-      if (method === 'restartIce') socket().receive(JSON.stringify({ id, result: { iceParameters: {} } }));
+      if (method === 'leave') socket().receive(JSON.stringify({ id, result: {} }));
     }
     await expect(Promise.all(answers)).resolves.toHaveLength(2);
   });
 
   it('fails a request when the SFU cannot be reached, and the next ones at once for a while', async () => {
-    const first = connection.request('leave', { streamId: STREAM });
+    const first = ask();
     await settle();
     socket().end();
     await expect(first).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    await expect(connection.request('leave', { streamId: STREAM })).rejects.toMatchObject({
-      code: 'UNAVAILABLE',
-    });
+    await expect(ask()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(sockets).toHaveLength(1);
     clock.advance(SFU_RECONNECT.initialDelayMs);
     connection.warmUp();
@@ -128,7 +139,7 @@ describe('connecting', () => {
   });
 
   it('gives up a socket that does not open in time', async () => {
-    const request = connection.request('leave', { streamId: STREAM });
+    const request = ask();
     await settle();
     clock.advance(SFU_CONNECT_MS);
     await expect(request).rejects.toMatchObject({ code: 'TIMEOUT' });
@@ -186,61 +197,70 @@ describe('the token', () => {
 describe('a stream', () => {
   it('hears what the SFU announces about it, and nothing of others', async () => {
     const mine = listener();
-    const view = connection.view(STREAM, mine);
+    const viewing = view(mine);
     await authenticate();
     await answer('view', {
-      routerRtpCapabilities: {},
       transport: { id: 't', iceParameters: {}, iceCandidates: [], dtlsParameters: {} },
+      consumers: [],
     });
-    await view;
+    await viewing;
     const announce = (notification: string, params: object) =>
       socket().receive(JSON.stringify({ notification, params }));
     announce('producerAdded', { streamId: 'str_00000000000000000002', kind: 'video' });
     announce('producerAdded', { streamId: STREAM, kind: 'video' });
     announce('consumerClosed', { streamId: STREAM, consumerId: 'c' });
+    announce('transportClosed', { transportId: 't' });
     announce('streamClosed', { streamId: STREAM, code: 'WORKER_DIED' });
     announce('streamClosed', { streamId: STREAM, code: 'WORKER_DIED' });
+    expect(told).toEqual(['transport t']);
     expect(mine.log).toEqual(['producer', 'consumer c', 'closed WORKER_DIED']);
   });
 
   it('is over when the connection is lost', async () => {
     const mine = listener();
-    const view = connection.view(STREAM, mine);
+    const viewing = view(mine);
     await authenticate();
     socket().end(4503, 'SHUTTING_DOWN: bye');
-    await expect(view).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
+    await expect(viewing).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
     expect(mine.log).toEqual(['closed SHUTTING_DOWN']);
+    expect(told).toEqual(['session SHUTTING_DOWN']);
   });
 
   it('is viewed again only after the SFU has answered that it was left', async () => {
-    const mine = listener();
-    connection.view(STREAM, mine).catch(() => undefined);
+    const [mine, next] = [listener(), listener()];
+    view(mine).catch(() => undefined);
     await authenticate();
     connection.leave(STREAM, mine);
-    connection.view(STREAM, listener()).catch(() => undefined);
+    view(next).catch(() => undefined);
     await settle();
     expect(requests().map(({ method }) => method)).toEqual(['authenticate', 'view', 'leave']);
+    // About the one that is being left.
+    const params = { streamId: STREAM, code: 'STREAM_OFFLINE' };
+    socket().receive(JSON.stringify({ notification: 'streamClosed', params }));
+    expect(next.log).toEqual([]);
     await answer('leave', {});
     expect(requests().at(-1)?.method).toBe('view');
   });
 
-  it('that was left while the connection was opened is never asked for', async () => {
-    const mine = listener();
-    const view = connection.view(STREAM, mine);
-    const refused = expect(view).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
-    connection.warmUp();
-    await settle();
-    connection.leave(STREAM, mine);
+  it('that is left while it waits for that is never asked for', async () => {
+    const [mine, next] = [listener(), listener()];
+    view(mine).catch(() => undefined);
     await authenticate();
+    connection.leave(STREAM, mine);
+    const viewing = view(next);
+    const refused = expect(viewing).rejects.toMatchObject({ code: 'MESSAGE_UNEXPECTED' });
+    await settle();
+    connection.leave(STREAM, next);
+    await answer('leave', {});
     await refused;
-    expect(requests().map(({ method }) => method)).toEqual(['authenticate']);
+    expect(requests().filter(({ method }) => method === 'view')).toHaveLength(1);
   });
 
   it('is not left by a player that has it no longer', async () => {
     const [old, mine] = [listener(), listener()];
-    connection.view(STREAM, old).catch(() => undefined);
+    view(old).catch(() => undefined);
     await authenticate();
-    connection.view(STREAM, mine).catch(() => undefined);
+    view(mine).catch(() => undefined);
     await settle();
     connection.leave(STREAM, old);
     await settle();
@@ -250,7 +270,7 @@ describe('a stream', () => {
 
 describe('trouble', () => {
   it('ends a request that is not answered in time', async () => {
-    const request = connection.request('leave', { streamId: STREAM });
+    const request = ask();
     await authenticate();
     clock.advance(SFU_REQUEST_MS);
     await expect(request).rejects.toMatchObject({ code: 'TIMEOUT' });
@@ -258,7 +278,7 @@ describe('trouble', () => {
 
   it('leaves an SFU that breaks the protocol', async () => {
     const mine = listener();
-    connection.view(STREAM, mine).catch(() => undefined);
+    view(mine).catch(() => undefined);
     await authenticate();
     socket().receive('no json');
     expect(socket().closedWith).toMatchObject({ code: 4400 });
@@ -274,9 +294,7 @@ describe('after close', () => {
     connection.close();
     expect(socket().closedWith).toBeDefined();
     expect(clock.pendingCount).toBe(0);
-    await expect(connection.request('leave', { streamId: STREAM })).rejects.toMatchObject({
-      code: 'UNAVAILABLE',
-    });
+    await expect(ask()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
   it('closes a socket that it was still opening', async () => {
@@ -285,7 +303,7 @@ describe('after close', () => {
     connection.close();
     socket().open();
     await settle();
-    await answer('authenticate', { expiresAtMs: 0 });
+    await answer('authenticate', AUTHENTICATED);
     expect(socket().closedWith).toBeDefined();
     expect(clock.pendingCount).toBe(0);
   });

@@ -13,6 +13,7 @@ import {
   SFU_REQUESTS,
   toCloseReason,
   toCodedError,
+  type IceServer,
   type Id,
   type ParamsOf,
   type ResultOf,
@@ -45,13 +46,28 @@ export interface SfuConnectionOptions {
   readonly openSocket: (url: string) => WebSocket;
   readonly schedule: Schedule;
   readonly nowMs: () => number;
+  /** The SFU has closed a transport for watching. */
+  readonly onTransportClosed: (transportId: string) => void;
+  /** The session is over, and all its transports with it. */
+  readonly onSessionEnded: (error: CodedError) => void;
 }
 
 type Requests = typeof SFU_REQUESTS;
 type Client = RpcClient<Requests, typeof SFU_NOTIFICATIONS>;
 
+/** One websocket that is open and authenticated; what is opened over it ends with it. */
+export interface SfuSession {
+  readonly client: Pick<Client, 'request'>;
+  readonly routerRtpCapabilities: ResultOf<Requests, 'authenticate'>['routerRtpCapabilities'];
+  readonly iceServers: readonly IceServer[];
+}
+
 interface Link {
   readonly socket: WebSocket;
+  readonly client: Client;
+}
+
+interface OpenLink extends Link, SfuSession {
   readonly client: Client;
 }
 
@@ -63,8 +79,8 @@ export class SfuConnection {
   readonly #streams = new Map<Id, StreamListener>();
   /** Answers to `leave` that a later `view` of the same stream has to wait for. */
   readonly #leaving = new Map<Id, Promise<void>>();
-  #link: Promise<Link> | undefined;
-  #current: Link | undefined;
+  #link: Promise<OpenLink> | undefined;
+  #current: OpenLink | undefined;
   /** Connected or authenticated at the moment. */
   #opening: Link | undefined;
   #blocked: { untilMs: number; error: CodedError } | undefined;
@@ -80,15 +96,26 @@ export class SfuConnection {
     void this.#connect().catch(nothing); // Whoever asks next hears the reason.
   }
 
-  /** Opens a stream for viewing; `listener` hears of it until `leave`. */
-  async view(streamId: Id, listener: StreamListener): Promise<ResultOf<Requests, 'view'>> {
-    await this.#leaving.get(streamId);
+  /** The session at hand, or a new one. Throws the coded error of the SFU or of the connection. */
+  session(): Promise<SfuSession> {
+    return this.#connect();
+  }
+
+  /** Opens a stream for viewing; `listener` hears of it until `leave`. Fails when `session` is over. */
+  async view({
+    session,
+    listener,
+    ...params
+  }: { session: SfuSession; listener: StreamListener } & ParamsOf<Requests, 'view'>): Promise<
+    ResultOf<Requests, 'view'>
+  > {
+    const { streamId } = params;
     this.#streams.set(streamId, listener);
-    const { client } = await this.#connect();
+    await this.#leaving.get(streamId);
     if (this.#streams.get(streamId) !== listener) {
       throw new CodedError('MESSAGE_UNEXPECTED', 'The stream was left before it could be viewed.');
     }
-    return client.request('view', { streamId });
+    return session.client.request('view', params);
   }
 
   /** Ends viewing. The SFU is told if it can be; a lost connection has ended it anyway. */
@@ -96,17 +123,9 @@ export class SfuConnection {
     if (this.#streams.get(streamId) !== listener) return;
     this.#streams.delete(streamId);
     const client = this.#current?.client;
-    if (!client) return;
+    // Who still waits for an earlier leave has not asked for anything yet.
+    if (!client || this.#leaving.has(streamId)) return;
     this.#leaving.set(streamId, this.#tellLeaving(client, streamId));
-  }
-
-  /** One request; connects first when needed. Throws the coded error of the SFU or of the connection. */
-  async request<M extends keyof Requests>(
-    method: M,
-    params: ParamsOf<Requests, M>,
-  ): Promise<ResultOf<Requests, M>> {
-    const { client } = await this.#connect();
-    return client.request(method, params);
   }
 
   /** A network that is back deserves an attempt at once. */
@@ -133,7 +152,7 @@ export class SfuConnection {
     this.#leaving.delete(streamId);
   }
 
-  #connect(): Promise<Link> {
+  #connect(): Promise<OpenLink> {
     if (this.#isClosed) return Promise.reject(new CodedError('UNAVAILABLE', 'The connection is closed.'));
     if (this.#link) return this.#link;
     if (this.#blocked && this.#options.nowMs() < this.#blocked.untilMs) {
@@ -156,7 +175,7 @@ export class SfuConnection {
     return link;
   }
 
-  async #open(): Promise<Link> {
+  async #open(): Promise<OpenLink> {
     const token = await this.#options.createToken();
     const socket = this.#options.openSocket(token.url);
     const client: Client = new RpcClient({
@@ -166,12 +185,14 @@ export class SfuConnection {
       timeoutMs: SFU_REQUEST_MS,
       schedule: this.#options.schedule,
       onNotification: {
-        producerAdded: ({ streamId }) => this.#streams.get(streamId)?.onProducerAdded(),
+        producerAdded: ({ streamId }) => this.#listenerOf(streamId)?.onProducerAdded(),
         consumerClosed: ({ streamId, consumerId }) =>
-          this.#streams.get(streamId)?.onConsumerClosed(consumerId),
+          this.#listenerOf(streamId)?.onConsumerClosed(consumerId),
         streamClosed: ({ streamId, code }) => {
-          this.#endStream(streamId, new CodedError(code, `The SFU has ended the stream: ${code}.`));
+          const error = new CodedError(code, `The SFU has ended the stream: ${code}.`);
+          if (this.#listenerOf(streamId)) this.#endStream(streamId, error);
         },
+        transportClosed: ({ transportId }) => this.#options.onTransportClosed(transportId),
         viewers: nothing,
       },
     });
@@ -179,12 +200,13 @@ export class SfuConnection {
     this.#opening = link;
     socket.addEventListener('message', (event: MessageEvent<unknown>) => this.#receive(link, event.data));
     socket.addEventListener('close', (event) => {
-      if (this.#current === link) this.#loseLink(errorOfClose(event));
+      if (this.#current?.socket === socket) this.#loseLink(errorOfClose(event));
       else client.close(errorOfClose(event));
     });
+    let answer: ResultOf<Requests, 'authenticate'>;
     try {
       await untilOpen(socket, this.#options.schedule);
-      await this.#authenticate(client, token);
+      answer = await this.#authenticate(client, token);
       if (this.#isClosed) throw new CodedError('UNAVAILABLE', 'The connection is closed.');
     } catch (error) {
       this.#cancelRenewal();
@@ -194,8 +216,10 @@ export class SfuConnection {
     } finally {
       this.#opening = undefined;
     }
-    this.#current = link;
-    return link;
+    const { routerRtpCapabilities, iceServers } = answer;
+    const open: OpenLink = { ...link, routerRtpCapabilities, iceServers };
+    this.#current = open;
+    return open;
   }
 
   #receive(link: Link, data: unknown): void {
@@ -204,14 +228,15 @@ export class SfuConnection {
     } catch (error) {
       const coded = toCodedError(error);
       link.socket.close(4400, toCloseReason(coded));
-      if (this.#current === link) this.#loseLink(coded);
+      if (this.#current?.socket === link.socket) this.#loseLink(coded);
     }
   }
 
-  async #authenticate(client: Client, token: SfuToken): Promise<void> {
-    await client.request('authenticate', { token: token.token });
+  async #authenticate(client: Client, token: SfuToken): Promise<ResultOf<Requests, 'authenticate'>> {
+    const answer = await client.request('authenticate', { token: token.token });
     const lifeMs = readTokenLifeMs(token.token);
     this.#scheduleRenewal(client, lifeMs * SFU_TOKEN_RENEWAL_SHARE, lifeMs);
+    return answer;
   }
 
   #scheduleRenewal(client: Client, delayMs: number, lifeMs: number): void {
@@ -236,8 +261,14 @@ export class SfuConnection {
     this.#cancelRenewal();
     link?.client.close(error);
     if (link && link.socket.readyState <= WebSocket.OPEN) link.socket.close(1000);
+    if (link) this.#options.onSessionEnded(error);
     const streamIds = Array.from(this.#streams.keys());
     for (const streamId of streamIds) this.#endStream(streamId, error);
+  }
+
+  /** What comes while a stream is being left is about the one that is left, not about the one that waits for that. */
+  #listenerOf(streamId: Id): StreamListener | undefined {
+    return this.#leaving.has(streamId) ? undefined : this.#streams.get(streamId);
   }
 
   #endStream(streamId: Id, error: CodedError): void {

@@ -1,22 +1,33 @@
 /**
- * One stream by WebRTC: a receiving mediasoup transport, its video consumer, and the watch over whether the picture
- * still moves. It owns the transport; the signalling connection is shared, the video element belongs to the stage.
- * Sound is not asked for: the wall is mute, and a consumer that nobody resumes costs nothing.
+ * One stream by WebRTC in a video element, and the watch over whether its picture still moves. What is received is the
+ * page's `SfuReceiver`'s; the video element belongs to the stage.
  */
-import { CodedError, toCodedError, type ConsumerOptions, type Id, type Schedule } from '@proofcast/shared';
-import type { Consumer, Device, Transport, TransportOptions } from 'mediasoup-client/types';
-import { WEBRTC_DISCONNECT_GRACE_MS, WEBRTC_STATS_MS } from '../config.ts';
-import type { SfuConnection, StreamListener } from './sfu-connection.ts';
+import { CodedError, toCodedError, type Id, type Schedule, type ViewPreference } from '@proofcast/shared';
+import { FOCUS_PRIORITY, SMALL_PICTURE_MAX_PX, WEBRTC_STATS_MS } from '../config.ts';
+import type { ReceivedStream } from './received-stream.ts';
+import type { SfuReceiver } from './sfu-receiver.ts';
 import { onFirstFrame, releaseVideo, startPlaying } from './video-element.ts';
-import type { Delay, PathListener, VideoPath } from './video-path.ts';
+import type { Delay, PathListener, Preference, VideoPath } from './video-path.ts';
 import { WebRtcMeter } from './webrtc-meter.ts';
 
 export interface SfuPlayerOptions {
-  readonly connection: SfuConnection;
+  readonly receiver: SfuReceiver;
   readonly streamId: Id;
   readonly video: HTMLVideoElement;
   readonly schedule: Schedule;
   readonly nowMs: () => number;
+}
+
+const FULL_PREFERENCE: ViewPreference = { isPaused: false, maxSpatialLayer: null, priority: 1 };
+
+/** What the SFU is asked for, so that it sends no more than is seen. */
+export function toViewPreference({ isVisible, widthPx, isFocus }: Preference): ViewPreference {
+  const isSmall = !isFocus && widthPx > 0 && widthPx <= SMALL_PICTURE_MAX_PX;
+  return {
+    isPaused: !isVisible,
+    maxSpatialLayer: isSmall ? 0 : null,
+    priority: isFocus ? FOCUS_PRIORITY : FULL_PREFERENCE.priority,
+  };
 }
 
 const nothing = (): void => undefined;
@@ -25,14 +36,14 @@ export class SfuPlayer implements VideoPath {
   readonly video: HTMLVideoElement;
   readonly #options: SfuPlayerOptions;
   readonly #listener: PathListener;
-  readonly #streamListener: StreamListener;
   readonly #meter: WebRtcMeter;
-  #device: Device | undefined;
-  #transport: Transport | undefined;
-  #consumer: Consumer | undefined;
+  readonly #stream: ReceivedStream;
+  #preference = FULL_PREFERENCE;
+  /** What is wanted once there is a first picture, until which a stream is never paused. */
+  #wanted = FULL_PREFERENCE;
   #cancelFirstFrame = nothing;
-  #cancelGrace = nothing;
   #cancelStats = nothing;
+  #hadFrame = false;
   #isClosed = false;
 
   constructor(options: SfuPlayerOptions, listener: PathListener) {
@@ -40,12 +51,21 @@ export class SfuPlayer implements VideoPath {
     this.#listener = listener;
     this.video = options.video;
     this.#meter = new WebRtcMeter(options.nowMs);
-    this.#streamListener = {
-      onProducerAdded: () => this.#attempt(this.#consume()),
-      onConsumerClosed: (consumerId) => this.#endConsumer(consumerId),
-      onClosed: (error) => this.#lose(error),
-    };
-    this.#attempt(this.#open());
+    this.#stream = options.receiver.receive(
+      options.streamId,
+      { onTrack: (track) => this.#show(track), onEnded: (error) => this.#lose(error) },
+      this.#preference,
+    );
+  }
+
+  /**
+   * Which layer is wanted, or that none is: a picture that is paused stands still, keeps its connection, and is not
+   * taken for frozen.
+   */
+  setPreference(preference: Preference): void {
+    if (this.#isClosed) return;
+    this.#wanted = toViewPreference(preference);
+    this.#prefer();
   }
 
   readDelay(): Delay | null {
@@ -56,97 +76,61 @@ export class SfuPlayer implements VideoPath {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#cancelFirstFrame();
-    this.#cancelGrace();
     this.#cancelStats();
-    this.#transport?.close();
-    this.#options.connection.leave(this.#options.streamId, this.#streamListener);
+    this.#stream.close();
     releaseVideo(this.video);
   }
 
-  async #open(): Promise<void> {
-    const { connection, streamId } = this.#options;
-    const [{ Device: MediasoupDevice }, answer] = await Promise.all([
-      import('mediasoup-client'),
-      connection.view(streamId, this.#streamListener),
-    ]);
-    if (this.#isClosed) return connection.leave(streamId, this.#streamListener);
-    const device = new MediasoupDevice();
-    await device.load({ routerRtpCapabilities: answer.routerRtpCapabilities });
-    if (this.#isClosed) return;
-    this.#device = device;
-    this.#transport = this.#createTransport(device, answer.transport);
-    await this.#consume();
+  #prefer(): void {
+    const preference = this.#hadFrame ? this.#wanted : { ...this.#wanted, isPaused: false };
+    if (isSame(preference, this.#preference)) return;
+    if (this.#preference.isPaused && !preference.isPaused) this.#meter.forget();
+    this.#preference = preference;
+    this.#stream.prefer(preference);
   }
 
-  #createTransport(device: Device, options: TransportOptions): Transport {
-    const transport = device.createRecvTransport(options);
-    transport.on('connect', ({ dtlsParameters }, onConnected, onFailed) => {
-      const { connection, streamId } = this.#options;
-      connection.request('connectTransport', { streamId, dtlsParameters }).then(onConnected, onFailed);
-    });
-    transport.on('connectionstatechange', (state) => {
-      this.#cancelGrace();
-      if (state === 'failed') this.#lose(new CodedError('UNAVAILABLE', 'No media comes through by WebRTC.'));
-      if (state !== 'disconnected') return;
-      this.#cancelGrace = this.#options.schedule(() => {
-        this.#lose(new CodedError('UNAVAILABLE', 'The WebRTC connection was lost.'));
-      }, WEBRTC_DISCONNECT_GRACE_MS);
-    });
-    return transport;
-  }
-
-  async #consume(): Promise<void> {
-    const { connection, streamId } = this.#options;
-    const device = this.#device;
-    if (!device || this.#isClosed) return; // A producer that is added meanwhile is part of the first answer.
-    const { consumers } = await connection.request('consume', {
-      streamId,
-      rtpCapabilities: device.recvRtpCapabilities,
-    });
-    const video = consumers.find((consumer) => consumer.kind === 'video');
-    if (video && !this.#isClosed) await this.#show(video);
-  }
-
-  async #show(options: ConsumerOptions): Promise<void> {
-    const { connection, streamId } = this.#options;
-    const consumer = await this.#transport?.consume(options);
-    if (!consumer || this.#isClosed) return;
-    this.#consumer?.close();
-    this.#consumer = consumer;
+  #show(track: MediaStreamTrack): void {
     this.#cancelFirstFrame();
-    this.#cancelFirstFrame = onFirstFrame(this.video, this.#listener.onFirstFrame);
-    this.video.srcObject = new MediaStream([consumer.track]);
+    this.#meter.forget();
+    this.#cancelFirstFrame = onFirstFrame(this.video, () => this.#onFrame());
+    this.video.srcObject = new MediaStream([track]);
     startPlaying(this.video, (cause) => {
       this.#lose(new CodedError('MEDIA_UNSUPPORTED', 'The browser refuses to play the picture.', { cause }));
     });
-    await connection.request('resumeConsumer', { streamId, consumerId: consumer.id });
-    if (!this.#isClosed) this.#scheduleStats();
+    this.#scheduleStats();
+  }
+
+  /** A picture that comes back by itself is the same path, and no first one. */
+  #onFrame(): void {
+    if (this.#hadFrame) return;
+    this.#hadFrame = true;
+    this.#prefer();
+    this.#listener.onFirstFrame();
   }
 
   #scheduleStats(): void {
     this.#cancelStats();
-    this.#cancelStats = this.#options.schedule(() => this.#attempt(this.#readStats()), WEBRTC_STATS_MS);
+    this.#cancelStats = this.#options.schedule(() => {
+      this.#readStats().catch((error: unknown) => this.#lose(toCodedError(error)));
+    }, WEBRTC_STATS_MS);
   }
 
   async #readStats(): Promise<void> {
-    if (!this.#transport || this.#isClosed) return;
-    this.#meter.take(await this.#transport.getStats());
+    const report = await this.#stream.readStats();
     if (this.#isClosed) return;
-    if (this.#meter.isFrozen) this.#lose(new CodedError('TIMEOUT', 'The WebRTC picture stands still.'));
-    else this.#scheduleStats();
-  }
-
-  #endConsumer(consumerId: string): void {
-    if (this.#consumer?.id !== consumerId) return;
-    this.#lose(new CodedError('STREAM_OFFLINE', 'The device has stopped sending its picture by WebRTC.'));
-  }
-
-  /** Runs one step; what it throws ends this path. */
-  #attempt(step: Promise<void>): void {
-    step.catch((error: unknown) => this.#lose(toCodedError(error)));
+    if (report && !this.#preference.isPaused) this.#meter.take(report);
+    this.#stream.reading = this.#meter.reading;
+    if (!this.#preference.isPaused && this.#meter.isFrozen) {
+      return this.#lose(new CodedError('TIMEOUT', 'The WebRTC picture stands still.'));
+    }
+    this.#scheduleStats();
   }
 
   #lose(error: CodedError): void {
     if (!this.#isClosed) this.#listener.onLost(error);
   }
+}
+
+function isSame(a: ViewPreference, b: ViewPreference): boolean {
+  return a.isPaused === b.isPaused && a.maxSpatialLayer === b.maxSpatialLayer && a.priority === b.priority;
 }

@@ -1,4 +1,5 @@
 /** What the statistics of a WebRTC connection tell about its picture: whether it moves, and how late it is at least. */
+import type { ViewReading } from '@proofcast/shared';
 import { WEBRTC_FREEZE_MS } from '../config.ts';
 import type { Delay } from './video-path.ts';
 
@@ -12,6 +13,7 @@ export class WebRtcMeter {
   #last: Sample | undefined;
   #movedAtMs: number | undefined;
   #delay: Delay | null = null;
+  #reading: ViewReading | null = null;
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
@@ -30,11 +32,28 @@ export class WebRtcMeter {
     return this.#movedAtMs !== undefined && this.#nowMs() - this.#movedAtMs > WEBRTC_FREEZE_MS;
   }
 
+  /** The picture is another one from now on, or stood still because it was to: it has to move again to be frozen. */
+  forget(): void {
+    this.#last = undefined;
+    this.#movedAtMs = undefined;
+  }
+
+  /** What the picture is like, for statistics; null while nothing is known. */
+  get reading(): ViewReading | null {
+    return this.#reading;
+  }
+
   /** Takes one report (W3C WebRTC Statistics). */
   take(report: RTCStatsReport): void {
     const entries = [...report.values()] as Record<string, unknown>[];
     // mediasoup probes the bandwidth with a track of its own, which is listed here and never decoded.
     const inbound = entries.filter((entry) => entry['type'] === 'inbound-rtp' && entry['kind'] === 'video');
+    this.#reading = {
+      widthPx: maxOf(inbound, 'frameWidth'),
+      heightPx: maxOf(inbound, 'frameHeight'),
+      framesPerSecond: maxOf(inbound, 'framesPerSecond'),
+      freezeCount: sumOf(inbound, 'freezeCount'),
+    };
     const sample = {
       framesDecoded: sumOf(inbound, 'framesDecoded'),
       processingS: sumOf(inbound, 'totalProcessingDelay'),
@@ -56,6 +75,10 @@ function roundTripS(entries: readonly Record<string, unknown>[]): number {
 
 function sumOf(entries: readonly Record<string, unknown>[], key: string): number {
   return entries.reduce((sum, entry) => sum + numberOf(entry[key]), 0);
+}
+
+function maxOf(entries: readonly Record<string, unknown>[], key: string): number {
+  return Math.max(0, ...entries.map((entry) => numberOf(entry[key])));
 }
 
 function numberOf(value: unknown): number {

@@ -1,6 +1,15 @@
 import { CodedError, type StreamState } from '@proofcast/shared';
 import { describe, expect, it } from 'vitest';
-import { delayText, pictureText, streamStateText } from './stream-text.ts';
+import { PATH_NAMES } from '../player/video-path.ts';
+import {
+  delayText,
+  PATH_LABELS,
+  pastHint,
+  pathDelayText,
+  pathHint,
+  pictureText,
+  streamStateText,
+} from './stream-text.ts';
 
 const LIVE: StreamState = { kind: 'live', sinceMs: 1_000 };
 const STATES: StreamState[] = [
@@ -40,7 +49,7 @@ describe('in place of a picture', () => {
   });
 
   it('stands, without a spinner, for how long there is none and what each path says', () => {
-    const failures = { webrtc: new CodedError('TIMEOUT', 'Too late.'), relay: null };
+    const failures = [{ path: 'webrtc' as const, error: new CodedError('TIMEOUT', 'Too late.') }];
     const text = pictureText(LIVE, { kind: 'no-picture', sinceMs: 0, failures }, 12_000);
     expect(text).toMatchObject({
       isBusy: false,
@@ -64,4 +73,25 @@ describe('in place of a picture', () => {
 it('a delay of which only a part was measured reads as a minimum', () => {
   expect(delayText({ ms: 40, isMinimum: true })).toBe('≥ 40 ms');
   expect(delayText({ ms: 1_200, isMinimum: false })).toBe('1.2 s');
+});
+
+describe('the path of a picture', () => {
+  it('has a name and a reason of its own, which says how late the picture is', () => {
+    expect(new Set(Object.values(PATH_LABELS)).size).toBe(PATH_NAMES.length);
+    const hints = PATH_NAMES.map((path) => pathHint(path, { ms: 1_200, isMinimum: false }));
+    expect(new Set(hints).size).toBe(PATH_NAMES.length);
+    for (const hint of hints) expect(hint).toContain('1.2 s');
+  });
+
+  it('says of a still how old it is, not how late', () => {
+    expect(pathDelayText('stills', { ms: 3_400, isMinimum: false })).toBe('3.4 s old');
+    expect(pathDelayText('http', { ms: 3_400, isMinimum: false })).toBe('3.4 s');
+  });
+
+  it('is the recording while somebody looks back, and says how long ago that was', () => {
+    expect(pastHint({ kind: 'playing', momentMs: 0 }, { ms: 42_000, isMinimum: false })).toContain(
+      '42 s ago',
+    );
+    expect(pastHint({ kind: 'loading', momentMs: 0, error: null }, null)).toContain('asked for');
+  });
 });

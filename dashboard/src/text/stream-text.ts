@@ -1,6 +1,7 @@
 /** States of a stream and of its picture in words, tones and shapes: colour is never the only difference. */
 import type { StreamState } from '@proofcast/shared';
 import type { PlayerState } from '../player/player.ts';
+import type { RewindView } from '../player/stream-player.ts';
 import type { Delay, PathName } from '../player/video-path.ts';
 import { formatDelay, formatElapsed } from './time-text.ts';
 
@@ -27,7 +28,12 @@ export function streamStateText({ kind, sinceMs }: StreamState): StateText {
   return { ...STATES[kind], sinceMs };
 }
 
-export const PATH_LABELS: Readonly<Record<PathName, string>> = { webrtc: 'WebRTC', relay: 'Relay' };
+export const PATH_LABELS: Readonly<Record<PathName, string>> = {
+  webrtc: 'WebRTC',
+  relay: 'Relay',
+  http: 'Relay, HTTP',
+  stills: 'Stills',
+};
 
 export function pathHint(path: PathName, delay: Delay | null): string {
   if (path === 'webrtc') {
@@ -37,12 +43,32 @@ export function pathHint(path: PathName, delay: Delay | null): string {
     return `Shown by WebRTC, the quickest path.${measured}`;
   }
   const late = delay ? ` The picture is ${formatDelay(delay.ms)} late.` : '';
-  return `Shown through the relay, because WebRTC does not get through at the moment. It is tried again by itself.${late}`;
+  return `${PATH_REASONS[path]}${late}`;
 }
+
+const PATH_REASONS: Readonly<Record<Exclude<PathName, 'webrtc'>, string>> = {
+  relay:
+    'Shown through the relay, because WebRTC does not get through at the moment. It is tried again by itself.',
+  http: 'Shown through the relay by plain HTTP, because neither WebRTC nor websockets get through at the moment. They are tried again by themselves.',
+  stills:
+    'A still picture every few seconds, because nothing that moves gets through at the moment. Better ways are tried again by themselves.',
+};
 
 /** A measured part of the delay reads as a minimum, because that is what it is. */
 export function delayText(delay: Delay): string {
   return `${delay.isMinimum ? '≥ ' : ''}${formatDelay(delay.ms)}`;
+}
+
+/** What is said of the past that is shown instead of the live picture. */
+export function pastHint(view: RewindView, delay: Delay | null): string {
+  if (view.kind === 'loading') return 'The relay is asked for the recording of that moment.';
+  const ago = delay ? ` What you see was captured ${formatDelay(delay.ms)} ago.` : '';
+  return `Shown from the recording, through the relay; the live picture goes on behind it.${ago}`;
+}
+
+/** The age of a still picture is no lateness: it is meant to be seconds old. */
+export function pathDelayText(path: PathName, delay: Delay): string {
+  return path === 'stills' ? `${formatDelay(delay.ms)} old` : delayText(delay);
 }
 
 export interface PictureText {
@@ -62,15 +88,11 @@ export function pictureText(
   if (player.kind === 'playing') return null;
   if (player.kind === 'connecting') return player.isLost ? RECONNECTING : CONNECTING;
   if (player.kind === 'idle') return idleText(stream, nowMs);
-  const reasons = [
-    player.failures.webrtc && `WebRTC: ${player.failures.webrtc.message}`,
-    player.failures.relay && `Relay: ${player.failures.relay.message}`,
-  ];
   return {
     isBusy: false,
     title: `No picture for ${formatElapsed(nowMs - player.sinceMs)}`,
-    detail: 'Neither path gets through. Both are being tried again.',
-    reasons: reasons.filter((reason) => reason !== null),
+    detail: 'No way gets through. All of them are being tried again.',
+    reasons: player.failures.map(({ path, error }) => `${PATH_LABELS[path]}: ${error.message}`),
   };
 }
 

@@ -113,6 +113,29 @@ const scenarios = {
     return { failures: bench.failures };
   },
 
+  /** All that was there goes, waiting or buffered, and what follows is another timeline. */
+  async clear() {
+    const clip = await recordClip(2);
+    const bench = await openBench();
+    bench.queue.clear();
+    bench.queue.append(clip);
+    await bench.drained();
+    const before = buffered(bench);
+    bench.queue.append(clip);
+    bench.queue.clear();
+    const isClearing = bench.queue.isClearing;
+    bench.queue.restart(100, null);
+    bench.queue.append(clip);
+    await bench.drained();
+    return {
+      before,
+      isClearing,
+      isCleared: !bench.queue.isClearing,
+      ranges: buffered(bench),
+      failures: bench.failures,
+    };
+  },
+
   async afterClose() {
     const clip = await recordClip(1);
     const bench = await openBench();

@@ -11,6 +11,7 @@ import { MIME_TYPE, recordCanvas, type Recording } from './recorded-canvas.ts';
 
 const STREAM = 'str_00000000000000000001';
 const CLUSTER_ID = [0x1f, 0x43, 0xb6, 0x75];
+const nothing = (): void => undefined;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** What a relay would send of one recorder to one viewer. */
@@ -130,7 +131,7 @@ async function openBench(): Promise<Bench> {
   };
   const player = new FallbackPlayer(
     {
-      connection,
+      feed: connection,
       streamId: STREAM,
       video,
       schedule,
@@ -146,6 +147,28 @@ async function openBench(): Promise<Bench> {
     },
   );
   return Object.assign(bench, { player });
+}
+
+/** Makes an element play at a share of whatever rate it is told. */
+function playSlowly(video: HTMLVideoElement, share: number): void {
+  const native = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'playbackRate');
+  let asked = 1;
+  native?.set?.call(video, share);
+  Object.defineProperty(video, 'playbackRate', {
+    get: () => asked,
+    set: (rate: number) => {
+      asked = rate;
+      native?.set?.call(video, rate * share);
+    },
+  });
+}
+
+/** Lets time pass for the player ten times as fast, in steps that are no sleep. */
+async function passQuickly(bench: Bench, ms: number): Promise<void> {
+  for (let passedMs = 0; passedMs < ms; passedMs += 2_000) {
+    bench.skewMs += 2_000;
+    await sleep(300);
+  }
 }
 
 function look({ video, player }: Bench) {
@@ -229,14 +252,73 @@ const scenarios = {
     await bench.firstFrame;
     feed.stop();
     bench.isLive = false;
-    bench.skewMs = 60_000;
-    await sleep(600);
+    await passQuickly(bench, 20_000);
     const whileNotLive = [...bench.log];
     bench.isLive = true;
-    bench.skewMs = 120_000;
-    await sleep(600);
+    await passQuickly(bench, 20_000);
     bench.player.close();
     return { whileNotLive, log: bench.log };
+  },
+
+  /** The machine sleeps for an hour; what was sent meanwhile is not there, what comes now is newer. */
+  async sleep() {
+    const bench = await openBench();
+    const feed = new Feed(bench.socket, 0);
+    await feed.start();
+    await bench.firstFrame;
+    await sleep(1_000);
+    feed.isPaused = true;
+    bench.video.pause();
+    await sleep(2_500);
+    bench.skewMs = 3_600_000;
+    await sleep(600);
+    const awake = [...bench.log];
+    bench.video.play().catch(() => undefined);
+    feed.isPaused = false;
+    await sleep(1_500);
+    const after = look(bench);
+    feed.stop();
+    bench.player.close();
+    return { awake, after, log: bench.log };
+  },
+
+  /**
+   * An hour of clocks that are 250 ppm apart, compressed: in a minute the element plays 1.5 % too slowly, so that it
+   * would fall 900 ms behind. Samples are taken once a second.
+   */
+  async drift(seconds: number) {
+    const bench = await openBench();
+    const feed = new Feed(bench.socket, 0);
+    await feed.start();
+    await bench.firstFrame;
+    await sleep(5_000);
+    playSlowly(bench.video, 0.985);
+    const samples: { delayMs: number; bufferedS: number; rate: number }[] = [];
+    for (let second = 0; second < seconds; second += 1) {
+      await sleep(1_000);
+      const { buffered } = bench.video;
+      const bufferedS = buffered.end(buffered.length - 1) - buffered.start(0);
+      samples.push({ delayMs: look(bench).delayMs ?? 0, bufferedS, rate: bench.video.playbackRate });
+    }
+    feed.stop();
+    bench.player.close();
+    return { samples, log: bench.log };
+  },
+
+  /** Media comes, and the playhead does not move. */
+  async stuck() {
+    const bench = await openBench();
+    const feed = new Feed(bench.socket, 0);
+    await feed.start();
+    await bench.firstFrame;
+    // As a decoder that has hung: neither a seek nor a rate brings the playhead on.
+    const positionS = bench.video.currentTime;
+    Object.defineProperty(bench.video, 'currentTime', { get: () => positionS, set: nothing });
+    await sleep(1_000);
+    await passQuickly(bench, 8_000);
+    feed.stop();
+    bench.player.close();
+    return { log: bench.log };
   },
 
   async close() {

@@ -57,8 +57,15 @@ export const LAST_SLICES_TIMEOUT_MS = 10_000;
 export const SFU = {
   reconnect: DEFAULT_RECONNECT_LIMITS,
   requestTimeoutMs: 10_000,
-  maxBitrate: 3_500_000,
+  codec: 'video/vp8',
+  /** The small picture is for tiles and for viewers whose network carries no more. */
+  encodings: [
+    { rid: 'small', scaleResolutionDownBy: 3, maxBitrate: 300_000, scalabilityMode: 'L1T1' },
+    { rid: 'full', maxBitrate: 3_500_000, scalabilityMode: 'L1T1' },
+  ],
   startBitrateKbps: 2_000,
+  /** A connection that has lasted so long was a good one: when its worker dies, it is built anew at once. */
+  stableAfterMs: 2_000,
   /** ICE often recovers by itself from a short break. */
   disconnectedToleranceMs: 3_000,
   /** From an ICE restart, or from the first offer, to a connection; after it everything is built anew. */

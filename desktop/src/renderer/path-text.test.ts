@@ -12,7 +12,7 @@ describe('the words for the live path', () => {
   it.each<[LivePath, Mark, string, string]>([
     [{ kind: 'idle' }, 'idle', 'Off', 'Nothing is sent.'],
     [{ kind: 'connecting' }, 'busy', 'Connecting', 'Looking'],
-    [{ kind: 'live', viewerCount: 0 }, 'good', 'Live', 'Connected'],
+    [{ kind: 'live', viewerCount: 0 }, 'good', 'Live', 'Nobody watches'],
     [{ kind: 'live', viewerCount: 1 }, 'good', 'Live', '1 person watches'],
     [{ kind: 'live', viewerCount: 2 }, 'good', 'Live', '2 people watch'],
     [

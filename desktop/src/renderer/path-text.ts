@@ -93,7 +93,7 @@ export function watchersText(count: number): string {
 
 /** Those who watch by this path alone; `watchersText` is about both. */
 function realTimeText(count: number): string {
-  if (count === 0) return 'Connected to the live server.';
+  if (count === 0) return 'Ready. Nobody watches in real time, so nothing is sent.';
   return count === 1 ? '1 person watches in real time.' : `${count} people watch in real time.`;
 }
 

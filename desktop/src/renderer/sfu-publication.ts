@@ -2,11 +2,20 @@
  * One attempt to publish to the SFU: a websocket for signalling, a transport, a producer. It ends with the first error
  * that it cannot mend by itself; the next attempt is the publisher's.
  */
-import { CodedError, isErrorCode, RpcClient, SFU_NOTIFICATIONS, SFU_REQUESTS } from '@proofcast/shared';
+import {
+  CodedError,
+  isErrorCode,
+  RpcClient,
+  SFU_NOTIFICATIONS,
+  SFU_REQUESTS,
+  type IceServer,
+} from '@proofcast/shared';
 import { Device } from 'mediasoup-client';
 import type { ConnectionState, Producer, Transport } from 'mediasoup-client/types';
+import type { Static } from 'typebox';
 import type { SfuAccess } from '../ipc.ts';
 import { SFU } from './config.ts';
+import { EncoderSwitch } from './encoder-switch.ts';
 
 export interface PublicationListener {
   /** Media flows to the SFU. */
@@ -18,6 +27,7 @@ export interface PublicationListener {
   onFailed(error: CodedError): void;
 }
 
+type StreamEndCode = Static<typeof SFU_NOTIFICATIONS.streamClosed>['code'];
 type Rpc = RpcClient<typeof SFU_REQUESTS, typeof SFU_NOTIFICATIONS>;
 
 export class SfuPublication {
@@ -27,8 +37,13 @@ export class SfuPublication {
   readonly #rpc: Rpc;
   #transport: Transport | undefined;
   #producer: Producer | undefined;
+  #encoder: EncoderSwitch | undefined;
   #track: MediaStreamTrack;
+  /** Somebody watches: only then is anything encoded and sent. */
+  #isWanted = false;
+  #liveSinceMs: number | undefined;
   #deadline: number | undefined;
+  #republish: (() => Promise<void>) | undefined;
   #isOver = false;
 
   /** Connects and publishes `track`, which stays the caller's. */
@@ -45,14 +60,13 @@ export class SfuPublication {
       onNotification: {
         producerAdded: () => undefined,
         consumerClosed: () => undefined,
-        streamClosed: ({ code }) => this.#fail(new CodedError(code, 'The server has closed the stream.')),
-        viewers: ({ viewerCount }) => listener.onViewers(viewerCount),
+        streamClosed: ({ code }) => this.#onStreamClosed(code),
+        transportClosed: () => undefined,
+        viewers: (audience) => this.#onAudience(audience),
       },
     });
     this.#expectConnection();
-    this.#socket.addEventListener('open', () => {
-      this.#publish().catch((error: unknown) => this.#fail(toPublicationError(error)));
-    });
+    this.#socket.addEventListener('open', () => this.#attempt(this.#open()));
     this.#socket.addEventListener('message', ({ data }) => this.#receive(data));
     // An error event tells nothing, and a close event follows it.
     this.#socket.addEventListener('close', ({ code, reason }) => this.#fail(errorOfClose(code, reason)));
@@ -66,7 +80,7 @@ export class SfuPublication {
   /** Sends `track` instead; it stays the caller's. */
   replaceTrack(track: MediaStreamTrack): void {
     this.#track = track;
-    this.#producer?.replaceTrack({ track }).catch((error: unknown) => this.#fail(toPublicationError(error)));
+    if (this.#producer) this.#attempt(this.#producer.replaceTrack({ track }));
   }
 
   /** Ends the publication without a report. Idempotent. */
@@ -79,38 +93,86 @@ export class SfuPublication {
     this.#socket.close();
   }
 
-  async #publish(): Promise<void> {
-    const { token, streamId } = this.#access;
-    await this.#rpc.request('authenticate', { token });
-    const { routerRtpCapabilities, transport: options } = await this.#rpc.request('publish', { streamId });
-    const device = await Device.factory({ handlerName: 'Chrome111' });
+  async #open(): Promise<void> {
+    const { token } = this.#access;
+    const [device, { routerRtpCapabilities, iceServers }] = await Promise.all([
+      Device.factory({ handlerName: 'Chrome111' }),
+      this.#rpc.request('authenticate', { token }),
+    ]);
     await device.load({ routerRtpCapabilities });
+    await this.#publish(device, iceServers);
+  }
+
+  async #publish(device: Device, iceServers: IceServer[]): Promise<void> {
+    const { streamId } = this.#access;
+    const { transport: options } = await this.#rpc.request('publish', { streamId });
     if (this.#isOver) return;
-    const transport = device.createSendTransport(options);
+    const transport = device.createSendTransport({ ...options, iceServers });
     this.#transport = transport;
+    this.#republish = () => this.#publish(device, iceServers);
     transport.on('connect', ({ dtlsParameters }, callback, errback) => {
-      this.#rpc.request('connectTransport', { streamId, dtlsParameters }).then(callback, errback);
+      this.#rpc
+        .request('connectTransport', { transportId: options.id, dtlsParameters })
+        .then(callback, errback);
     });
     transport.on('produce', ({ kind, rtpParameters }, callback, errback) => {
       const produced = this.#rpc.request('produce', { streamId, kind, rtpParameters });
       produced.then(({ producerId }) => callback({ id: producerId }), errback);
     });
-    transport.on('connectionstatechange', (state) => this.#onConnectionState(state));
+    transport.on('connectionstatechange', (state) => {
+      if (this.#transport === transport) this.#onConnectionState(state);
+    });
     const codec = device.sendRtpCapabilities.codecs?.find(
-      ({ mimeType }) => mimeType.toLowerCase() === 'video/vp8',
+      ({ mimeType }) => mimeType.toLowerCase() === SFU.codec,
     );
-    if (!codec) throw new CodedError('MEDIA_UNSUPPORTED', 'The server does not take VP8.');
+    if (!codec) throw new CodedError('MEDIA_UNSUPPORTED', `The server does not take ${SFU.codec}.`);
     const track = this.#track;
     const producer = await transport.produce({
       track,
       codec,
-      encodings: [{ maxBitrate: SFU.maxBitrate }],
+      encodings: SFU.encodings.map((encoding) => ({ ...encoding })),
       codecOptions: { videoGoogleStartBitrate: SFU.startBitrateKbps },
       stopTracks: false,
+      // The recorder uses the same track: it must go on whether or not anybody watches.
+      disableTrackOnPause: false,
     });
+    if (this.#transport !== transport) return;
     this.#producer = producer;
+    if (producer.rtpSender) {
+      this.#encoder = new EncoderSwitch(producer.rtpSender);
+      await this.#encoder.set(this.#isWanted);
+    }
     if (track !== this.#track) await producer.replaceTrack({ track: this.#track });
-    await preferResolution(producer.rtpSender);
+  }
+
+  #onAudience({ viewerCount, isWanted }: { viewerCount: number; isWanted: boolean }): void {
+    this.#isWanted = isWanted;
+    if (this.#encoder) this.#attempt(this.#encoder.set(isWanted));
+    this.#listener.onViewers(viewerCount);
+  }
+
+  /** A worker that dies takes the transport with it, and nothing else: the stream is published anew at once. */
+  #onStreamClosed(code: StreamEndCode): void {
+    const error = new CodedError(code, 'The server has closed the stream.');
+    const wasStable =
+      this.#liveSinceMs !== undefined && performance.now() - this.#liveSinceMs > SFU.stableAfterMs;
+    const republish = this.#republish;
+    if (code !== 'WORKER_DIED' || !wasStable || !republish) return this.#fail(error);
+    this.#transport?.close();
+    this.#transport = undefined;
+    this.#producer = undefined;
+    this.#encoder = undefined;
+    this.#isWanted = false;
+    this.#liveSinceMs = undefined;
+    this.#listener.onInterrupted();
+    this.#listener.onViewers(0);
+    this.#expectConnection();
+    this.#attempt(republish());
+  }
+
+  /** Runs one step; what it throws ends the publication. */
+  #attempt(step: Promise<void>): void {
+    step.catch((error: unknown) => this.#fail(toPublicationError(error)));
   }
 
   #receive(data: unknown): void {
@@ -126,6 +188,7 @@ export class SfuPublication {
     switch (state) {
       case 'connected':
         window.clearTimeout(this.#deadline);
+        this.#liveSinceMs ??= performance.now();
         return this.#listener.onLive();
       case 'disconnected':
         this.#listener.onInterrupted();
@@ -144,12 +207,11 @@ export class SfuPublication {
 
   /** Looks for a new way to the SFU with the same transport; when none is found in time, everything is built anew. */
   #restartIce(): void {
+    const transport = this.#transport;
+    if (!transport) return;
     this.#expectConnection();
-    const { streamId } = this.#access;
-    this.#rpc
-      .request('restartIce', { streamId })
-      .then(({ iceParameters }) => this.#transport?.restartIce({ iceParameters }))
-      .catch((error: unknown) => this.#fail(toPublicationError(error)));
+    const restarted = this.#rpc.request('restartIce', { transportId: transport.id });
+    this.#attempt(restarted.then(({ iceParameters }) => transport.restartIce({ iceParameters })));
   }
 
   #expectConnection(): void {
@@ -165,12 +227,6 @@ export class SfuPublication {
     this.close();
     this.#listener.onFailed(error);
   }
-}
-
-/** When the network is narrow, frames become fewer rather than blurred: text must stay readable. */
-async function preferResolution(sender: RTCRtpSender | undefined): Promise<void> {
-  if (!sender) return;
-  await sender.setParameters({ ...sender.getParameters(), degradationPreference: 'maintain-resolution' });
 }
 
 function toPublicationError(error: unknown): CodedError {

@@ -8,8 +8,7 @@ export interface Access {
 }
 
 export interface PublishOptions extends Access {
-  readonly mimeType: 'video/VP8' | 'video/VP9';
-  readonly layers: 'none' | 'svc' | 'simulcast';
+  readonly layers: 'none' | 'simulcast';
   /** Fills the picture, so that a viewer can tell whose it is. */
   readonly colour: Colour;
   readonly withSound: boolean;

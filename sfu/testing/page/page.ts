@@ -1,5 +1,11 @@
 /** A publisher and viewer in a real browser, as thin as the protocol allows. */
-import { RpcClient, SFU_NOTIFICATIONS, SFU_REQUESTS, type ConsumerOptions } from '@proofcast/shared';
+import {
+  RpcClient,
+  SFU_NOTIFICATIONS,
+  SFU_REQUESTS,
+  type ConsumerOptions,
+  type TransportOptions,
+} from '@proofcast/shared';
 import { Device } from 'mediasoup-client';
 import type { Consumer, RtpEncodingParameters, Transport } from 'mediasoup-client/types';
 import type { Colour, Picture, PublishOptions, TestPage, ViewOptions } from './api.ts';
@@ -13,9 +19,16 @@ declare global {
 
 type Rpc = RpcClient<typeof SFU_REQUESTS, typeof SFU_NOTIFICATIONS>;
 
-interface Seat {
+/** What all streams of one token share. */
+interface Link {
   readonly rpc: Rpc;
   readonly device: Device;
+  /** For viewing, by id. */
+  readonly transports: Map<string, Transport>;
+}
+
+interface Seat {
+  readonly link: Link;
   readonly transport: Transport;
   readonly consumers: Consumer[];
   readonly pictures: EventTarget & { count: number };
@@ -23,7 +36,6 @@ interface Seat {
 
 const ENCODINGS: Readonly<Record<PublishOptions['layers'], RtpEncodingParameters[]>> = {
   none: [{ maxBitrate: 1_000_000 }],
-  svc: [{ maxBitrate: 1_000_000, scalabilityMode: 'L1T3' }],
   simulcast: [
     { rid: 'low', maxBitrate: 200_000, scaleResolutionDownBy: 2, scalabilityMode: 'L1T1' },
     { rid: 'high', maxBitrate: 1_000_000, scalabilityMode: 'L1T1' },
@@ -31,18 +43,18 @@ const ENCODINGS: Readonly<Record<PublishOptions['layers'], RtpEncodingParameters
 };
 
 const seats = new Map<string, Seat>();
-const connections = new Map<string, Promise<Rpc>>();
+const connections = new Map<string, Promise<Link>>();
 const notifications: { name: string; params: Record<string, unknown> }[] = [];
 const arrivals = new EventTarget();
 
 /** One connection a token; a stream that ended is joined again over the same one. */
-function connect({ url, token }: { url: string; token: string }): Promise<Rpc> {
+function connect({ url, token }: { url: string; token: string }): Promise<Link> {
   const open = connections.get(token) ?? connectAnew(url, token);
   connections.set(token, open);
   return open;
 }
 
-async function connectAnew(url: string, token: string): Promise<Rpc> {
+async function connectAnew(url: string, token: string): Promise<Link> {
   const socket = new WebSocket(url);
   await new Promise((resolve, reject) => {
     socket.addEventListener('open', resolve);
@@ -60,36 +72,36 @@ async function connectAnew(url: string, token: string): Promise<Rpc> {
       producerAdded: record('producerAdded'),
       consumerClosed: record('consumerClosed'),
       streamClosed: record('streamClosed'),
+      transportClosed: record('transportClosed'),
       viewers: record('viewers'),
     },
     timeoutMs: 10_000,
   });
   socket.addEventListener('message', ({ data }) => rpc.receive(String(data)));
-  await rpc.request('authenticate', { token });
-  return rpc;
+  const { routerRtpCapabilities } = await rpc.request('authenticate', { token });
+  // By name: the detection does not know headless Chromium's user agent.
+  const device = await Device.factory({ handlerName: 'Chrome111' });
+  await device.load({ routerRtpCapabilities });
+  return { rpc, device, transports: new Map() };
 }
 
 async function publish(options: PublishOptions): Promise<void> {
   const { streamId } = options;
-  const rpc = await connect(options);
+  const link = await connect(options);
+  const { rpc, device } = link;
   const joined = await rpc.request('publish', { streamId });
-  // By name: the detection does not know headless Chromium's user agent.
-  const device = await Device.factory({ handlerName: 'Chrome111' });
-  await device.load({ routerRtpCapabilities: joined.routerRtpCapabilities });
   const transport = device.createSendTransport(joined.transport);
-  answerConnect(transport, { rpc, streamId });
+  answerConnect(transport, rpc);
   transport.on('produce', ({ kind, rtpParameters }, accept, refuse) => {
     rpc
       .request('produce', { streamId, kind, rtpParameters })
       .then(({ producerId }) => accept({ id: producerId }))
       .catch(refuse);
   });
-  seats.set(streamId, seatOf({ rpc, device, transport }));
-  const codec = device.recvRtpCapabilities.codecs?.find(({ mimeType }) => mimeType === options.mimeType);
+  seats.set(streamId, seatOf({ link, transport }));
   await transport.produce({
     track: stampedTrack(options.colour),
     encodings: ENCODINGS[options.layers],
-    ...(codec ? { codec } : {}),
   });
   if (options.withSound) await transport.produce({ track: tone() });
 }
@@ -107,25 +119,32 @@ function tone(): MediaStreamTrack {
 
 async function view(options: ViewOptions): Promise<void> {
   const { streamId } = options;
-  const rpc = await connect(options);
-  const joined = await rpc.request('view', { streamId });
-  const device = await Device.factory({ handlerName: 'Chrome111' });
-  await device.load({ routerRtpCapabilities: joined.routerRtpCapabilities });
-  const iceCandidates = joined.transport.iceCandidates.filter(
-    ({ protocol }) => protocol === options.protocol,
-  );
-  const transport = device.createRecvTransport({ ...joined.transport, iceCandidates });
-  answerConnect(transport, { rpc, streamId });
-  seats.set(streamId, seatOf({ rpc, device, transport }));
-  await consume(streamId);
+  const link = await connect(options);
+  const { rpc, device, transports } = link;
+  const rtpCapabilities = device.recvRtpCapabilities;
+  const { transport: offered, consumers } = await rpc.request('view', { streamId, rtpCapabilities });
+  const transport = transports.get(offered.id) ?? receiveFrom(link, { ...options, offered });
+  transports.set(offered.id, transport);
+  const seat = seatOf({ link, transport });
+  seats.set(streamId, seat);
+  await Promise.all(consumers.map((consumer) => play(seat, { streamId, options: consumer })));
+}
+
+function receiveFrom(
+  { rpc, device }: Link,
+  { offered, protocol }: Pick<ViewOptions, 'protocol'> & { offered: TransportOptions },
+): Transport {
+  const iceCandidates = offered.iceCandidates.filter((candidate) => candidate.protocol === protocol);
+  const transport = device.createRecvTransport({ ...offered, iceCandidates });
+  answerConnect(transport, rpc);
+  return transport;
 }
 
 async function consume(streamId: string): Promise<void> {
   const seat = seatOn(streamId);
-  const { consumers } = await seat.rpc.request('consume', {
-    streamId,
-    rtpCapabilities: seat.device.recvRtpCapabilities,
-  });
+  const { rpc, device } = seat.link;
+  const rtpCapabilities = device.recvRtpCapabilities;
+  const { consumers } = await rpc.request('consume', { streamId, rtpCapabilities });
   await Promise.all(consumers.map((options) => play(seat, { streamId, options })));
 }
 
@@ -141,7 +160,7 @@ async function play(
   if (consumer.kind === 'video') reportPictures(video, seat.pictures);
   await Promise.all([
     consumer.kind === 'video' ? video.play() : undefined,
-    seat.rpc.request('resumeConsumer', { streamId, consumerId: consumer.id }),
+    seat.link.rpc.request('resumeConsumer', { streamId, consumerId: consumer.id }),
   ]);
 }
 
@@ -155,16 +174,16 @@ function reportPictures(video: HTMLVideoElement, feed: Seat['pictures']): void {
   video.requestVideoFrameCallback(onFrame);
 }
 
-function answerConnect(transport: Transport, { rpc, streamId }: { rpc: Rpc; streamId: string }): void {
+function answerConnect(transport: Transport, rpc: Rpc): void {
   transport.on('connect', ({ dtlsParameters }, accept, refuse) => {
     rpc
-      .request('connectTransport', { streamId, dtlsParameters })
+      .request('connectTransport', { transportId: transport.id, dtlsParameters })
       .then(() => accept())
       .catch(refuse);
   });
 }
 
-function seatOf(parts: Pick<Seat, 'rpc' | 'device' | 'transport'>): Seat {
+function seatOf(parts: Pick<Seat, 'link' | 'transport'>): Seat {
   return { ...parts, consumers: [], pictures: Object.assign(new EventTarget(), { count: 0 }) };
 }
 
@@ -226,6 +245,6 @@ window.testPage = {
   pictureCount: (streamId) => seatOn(streamId).pictures.count,
   hangUp: (streamId) => seatOn(streamId).transport.close(),
   leave: async (streamId) => {
-    await seatOn(streamId).rpc.request('leave', { streamId });
+    await seatOn(streamId).link.rpc.request('leave', { streamId });
   },
 };

@@ -1,5 +1,6 @@
 // Runs in a page: burns the time into every picture it draws, with moving content below.
-import { encodeStamp, STAMP_COLUMNS, STAMP_HEIGHT_FRACTION } from '../stamp.ts';
+import { STAMP_HEIGHT_FRACTION } from '../stamp.ts';
+import { drawStamp } from './draw-stamp.ts';
 
 /** Pictures a second; enough to date a picture within 50 ms and little enough for two busy cores. */
 const STAMPS_PER_SECOND = 20;
@@ -12,7 +13,6 @@ document.body.replaceChildren(canvas);
 const context = canvas.getContext('2d', { alpha: false })!;
 
 const stampHeight = Math.round(canvas.height * STAMP_HEIGHT_FRACTION);
-const cellWidth = canvas.width / STAMP_COLUMNS;
 
 const BACKGROUND = '#10202c';
 const textTop = stampHeight + 24;
@@ -33,12 +33,7 @@ function draw(): void {
   const across = (now % 4000) / 4000;
   context.fillStyle = '#2f9e8f';
   context.fillRect(40 + across * (canvas.width - 160), squareTop, 80, 80);
-  encodeStamp(now).forEach((isWhite, index) => {
-    const column = index % STAMP_COLUMNS;
-    const row = Math.floor(index / STAMP_COLUMNS);
-    context.fillStyle = isWhite ? '#fff' : '#000';
-    context.fillRect(column * cellWidth, (row * stampHeight) / 2, cellWidth + 1, stampHeight / 2);
-  });
+  drawStamp(context, now);
 }
 
 draw();

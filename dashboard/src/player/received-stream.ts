@@ -1,0 +1,207 @@
+/**
+ * One stream as the page receives it: asked for at the SFU, its picture as a track, its preference kept up to date. What
+ * ends it with a worker of the SFU it mends by itself, by asking again at once; everything else it tells.
+ */
+import {
+  CodedError,
+  toCodedError,
+  type ConsumerOptions,
+  type ErrorCode,
+  type Id,
+  type ViewPreference,
+  type ViewReading,
+} from '@proofcast/shared';
+import type { Consumer, Transport } from 'mediasoup-client/types';
+import { SFU_REJOIN_AFTER_MS, WEBRTC_DISCONNECT_GRACE_MS } from '../config.ts';
+import type { SfuSession, StreamListener } from './sfu-connection.ts';
+import type { SfuReceiver } from './sfu-receiver.ts';
+
+export interface ReceivedListener {
+  /** The picture comes as `track` from now on; it stays the stream's. */
+  readonly onTrack: (track: MediaStreamTrack) => void;
+  /** No picture will come any more. At most once, never after `close`. */
+  readonly onEnded: (error: CodedError) => void;
+}
+
+/** Where the stream comes from at the moment. */
+interface Joined {
+  readonly session: SfuSession;
+  readonly transport: Transport;
+}
+
+/** The worker is gone, and the stream will be on another one in a moment. */
+const MENDED_BY_REJOINING: readonly ErrorCode[] = ['WORKER_DIED', 'TRANSPORT_NOT_FOUND'];
+
+const nothing = (): void => undefined;
+
+export class ReceivedStream {
+  readonly #receiver: SfuReceiver;
+  readonly #streamId: Id;
+  readonly #listener: ReceivedListener;
+  readonly #streamListener: StreamListener;
+  #preference: ViewPreference;
+  #sentPreference: ViewPreference;
+  #isSending = false;
+  #joined: Joined | undefined;
+  #consumer: Consumer | undefined;
+  #pictureSinceMs: number | undefined;
+  #cancelGrace = nothing;
+  #isOver = false;
+  /** What whoever shows the picture sees of it; the receiver reports it to the SFU. */
+  reading: ViewReading | null = null;
+
+  constructor(options: {
+    receiver: SfuReceiver;
+    streamId: Id;
+    listener: ReceivedListener;
+    preference: ViewPreference;
+  }) {
+    this.#receiver = options.receiver;
+    this.#streamId = options.streamId;
+    this.#listener = options.listener;
+    this.#preference = options.preference;
+    this.#sentPreference = options.preference;
+    this.#streamListener = {
+      onProducerAdded: () => this.#attempt(this.#consume()),
+      onConsumerClosed: (consumerId) => this.#loseConsumer(consumerId),
+      onClosed: (error) => this.#onClosed(error),
+    };
+    this.#attempt(this.#join());
+  }
+
+  /** What is wanted from now on. */
+  prefer(preference: ViewPreference): void {
+    this.#preference = preference;
+    this.#attempt(this.#sendPreference());
+  }
+
+  get streamId(): Id {
+    return this.#streamId;
+  }
+
+  /** Of the picture alone, not of the transport that it shares with others. */
+  readStats(): Promise<RTCStatsReport | null> {
+    return this.#consumer ? this.#consumer.getStats() : Promise.resolve(null);
+  }
+
+  /** For the receiver: the transport that it came over is gone. */
+  onTransportEnded(error: CodedError): void {
+    this.#onClosed(error);
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#drop();
+    this.#receiver.connection.leave(this.#streamId, this.#streamListener);
+  }
+
+  async #join(): Promise<void> {
+    const { connection } = this.#receiver;
+    const session = await connection.session();
+    const device = await this.#receiver.deviceOf(session);
+    if (this.#isOver) return;
+    const preference = this.#preference;
+    const answer = await connection.view({
+      session,
+      listener: this.#streamListener,
+      streamId: this.#streamId,
+      rtpCapabilities: device.recvRtpCapabilities,
+      preference,
+    });
+    if (this.#isOver) return;
+    this.#sentPreference = preference;
+    const transport = await this.#receiver.transportOf(session, { options: answer.transport, stream: this });
+    if (this.#isOver) return this.#receiver.release(this);
+    const joined = { session, transport };
+    this.#joined = joined;
+    await this.#takePicture(joined, answer.consumers);
+    await this.#sendPreference();
+  }
+
+  /** A producer that is added before the stream is joined is part of the answer to that. */
+  async #consume(): Promise<void> {
+    const joined = this.#joined;
+    if (!joined) return;
+    const device = await this.#receiver.deviceOf(joined.session);
+    const { consumers } = await joined.session.client.request('consume', {
+      streamId: this.#streamId,
+      rtpCapabilities: device.recvRtpCapabilities,
+    });
+    await this.#takePicture(joined, consumers);
+  }
+
+  /** Sound is not asked for: the wall is mute, and a consumer that nobody resumes costs nothing. */
+  async #takePicture(joined: Joined, consumers: readonly ConsumerOptions[]): Promise<void> {
+    const options = consumers.find(({ kind }) => kind === 'video');
+    if (!options || this.#joined !== joined) return;
+    const consumer = await joined.transport.consume(options);
+    if (this.#joined !== joined) return consumer.close();
+    this.#cancelGrace();
+    this.#consumer?.close();
+    this.#consumer = consumer;
+    this.#pictureSinceMs = performance.now();
+    this.#listener.onTrack(consumer.track);
+    await joined.session.client.request('resumeConsumer', {
+      streamId: this.#streamId,
+      consumerId: consumer.id,
+    });
+  }
+
+  /** One request at a time, with what is wanted by then. */
+  async #sendPreference(): Promise<void> {
+    if (this.#isSending) return;
+    this.#isSending = true;
+    try {
+      while (this.#joined && this.#sentPreference !== this.#preference) {
+        const preference = this.#preference;
+        await this.#joined.session.client.request('prefer', { streamId: this.#streamId, preference });
+        this.#sentPreference = preference;
+      }
+    } finally {
+      this.#isSending = false;
+    }
+  }
+
+  /** When another publisher takes over, its picture comes in a moment. */
+  #loseConsumer(consumerId: string): void {
+    if (this.#consumer?.id !== consumerId) return;
+    this.#cancelGrace();
+    this.#cancelGrace = this.#receiver.schedule(() => {
+      this.#end(new CodedError('STREAM_OFFLINE', 'The device has stopped sending its picture by WebRTC.'));
+    }, WEBRTC_DISCONNECT_GRACE_MS);
+  }
+
+  #onClosed(error: CodedError): void {
+    if (this.#isOver) return;
+    const sinceMs = this.#pictureSinceMs;
+    const wasGood = sinceMs !== undefined && performance.now() - sinceMs > SFU_REJOIN_AFTER_MS;
+    if (!wasGood || !MENDED_BY_REJOINING.includes(error.code)) return this.#end(error);
+    this.#drop();
+    this.#attempt(this.#join());
+  }
+
+  /** Runs one step; what it throws ends the stream, unless the stream has moved on meanwhile. */
+  #attempt(step: Promise<void>): void {
+    const joined = this.#joined;
+    step.catch((error: unknown) => {
+      if (joined === undefined || joined === this.#joined) this.#end(toCodedError(error));
+    });
+  }
+
+  #end(error: CodedError): void {
+    if (this.#isOver) return;
+    this.close();
+    this.#listener.onEnded(error);
+  }
+
+  #drop(): void {
+    this.#cancelGrace();
+    this.#receiver.release(this);
+    this.#consumer?.close();
+    this.#consumer = undefined;
+    this.#joined = undefined;
+    this.#pictureSinceMs = undefined;
+  }
+}
