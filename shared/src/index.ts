@@ -9,6 +9,7 @@ export * from './gaps.ts';
 export * from './hashing.ts';
 export * from './ids.ts';
 export * from './manifest.ts';
+export * from './operator-access.ts';
 export * from './manifest-reader.ts';
 export * from './rebuild.ts';
 export * from './reconnect.ts';
