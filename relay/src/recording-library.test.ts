@@ -66,6 +66,29 @@ describe('a recording that is to be deleted', () => {
     return [...journals, ...entries.filter((entry) => entry.isFile()).map(({ name }) => name)];
   }
 
+  /** Writes down that a recording was deleted, and does nothing more. */
+  async function bury(device: DevicePrincipal, recordingId: Id): Promise<void> {
+    await world.database
+      .insertInto('tombstones')
+      .values({
+        recording_id: recordingId,
+        company_id: device.companyId,
+        stream_id: device.streamId,
+        device_id: device.deviceId,
+        started_at_ms: 0,
+        ended_at_ms: null,
+        duration_ms: null,
+        delete_after_days: null,
+        keep_at_least_days: 0,
+        deleted_by: null,
+        deleted_at_ms: 0,
+        size_bytes: 0,
+        files: '[]',
+        finished_at_ms: null,
+      })
+      .execute();
+  }
+
   test('[J24] leaves nothing of its files and its row, whatever it consists of', async () => {
     const device = await openWorld();
     const { media } = world;
@@ -139,25 +162,7 @@ describe('a recording that is to be deleted', () => {
     await expect(media.deleteRecording(device.companyId, recordingId, write)).rejects.toMatchObject({
       code: 'RECORDING_NOT_READY',
     });
-    await world.database
-      .insertInto('tombstones')
-      .values({
-        recording_id: recordingId,
-        company_id: device.companyId,
-        stream_id: device.streamId,
-        device_id: device.deviceId,
-        started_at_ms: 0,
-        ended_at_ms: null,
-        duration_ms: null,
-        delete_after_days: null,
-        keep_at_least_days: 0,
-        deleted_by: null,
-        deleted_at_ms: 0,
-        size_bytes: 0,
-        files: '[]',
-        finished_at_ms: null,
-      })
-      .execute();
+    await bury(device, recordingId);
     tombstone.resolve();
     await deleting;
     const late = await world.publisher(device, lost.maker);
@@ -177,25 +182,7 @@ describe('a recording that is to be deleted', () => {
     const lost = await provisional(device);
     const { recordingId } = lost.maker.start;
     await world.shutDown();
-    await world.database
-      .insertInto('tombstones')
-      .values({
-        recording_id: recordingId,
-        company_id: device.companyId,
-        stream_id: device.streamId,
-        device_id: device.deviceId,
-        started_at_ms: 0,
-        ended_at_ms: null,
-        duration_ms: null,
-        delete_after_days: null,
-        keep_at_least_days: 0,
-        deleted_by: null,
-        deleted_at_ms: 0,
-        size_bytes: 0,
-        files: '[]',
-        finished_at_ms: null,
-      })
-      .execute();
+    await bury(device, recordingId);
     await world.restart();
     expect(world.media.journalsToRead).toBe(0);
     await world.media.finishDeletion(recordingId);
