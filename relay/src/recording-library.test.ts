@@ -1,8 +1,9 @@
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createId, type DevicePrincipal, type Id } from '@proofcast/shared';
 import { loadWebmClip } from '@proofcast/shared/testing/webm-clip';
 import { afterEach, describe, expect, test } from 'vitest';
+import { filesOnDisk } from '../testing/files-on-disk.ts';
 import { HeldTimers } from '../testing/held-timers.ts';
 import { MediaWorld, type MediaWorldOptions } from '../testing/media-world.ts';
 import type { TestPublisher } from '../testing/test-publisher.ts';
@@ -59,11 +60,8 @@ describe('a recording that is to be deleted', () => {
 
   async function filesLeft(): Promise<string[]> {
     const journals = await readdir(join(world.dataDir, 'journals'));
-    const entries = await readdir(join(world.dataDir, 'recordings'), {
-      recursive: true,
-      withFileTypes: true,
-    });
-    return [...journals, ...entries.filter((entry) => entry.isFile()).map(({ name }) => name)];
+    const files = await filesOnDisk(join(world.dataDir, 'recordings'));
+    return [...journals, ...[...files.keys()].map((path) => basename(path))];
   }
 
   /** Writes down that a recording was deleted, and does nothing more. */

@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Id } from '../../shared/src/index.ts';
 import { maySmallDiskBeMounted, mountSmallDisk } from '../../desktop/testing/small-disk.ts';
@@ -20,7 +21,10 @@ let folder: string;
 let services: Services;
 let screen: KioskScreen;
 let admin: TestClient;
+let noise: Page;
 const mayMount = await maySmallDiskBeMounted();
+let noisyDesks = mayMount ? 2 : 1;
+const calmed = Promise.withResolvers<void>();
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'proofcast-full-'));
@@ -34,8 +38,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** What no encoder can make small: every picture is different everywhere. */
-async function drawNoise(page: Parameters<Parameters<typeof openKioskScreen>[0]>[0]): Promise<void> {
+/** What no encoder can make small: every picture is different everywhere, until it is calmed and differs in a corner. */
+async function drawNoise(page: Page): Promise<void> {
+  noise = page;
   await page.setContent('<canvas style="position:fixed;inset:0;width:100%;height:100%"></canvas>');
   await page.evaluate(() => {
     const canvas = document.querySelector('canvas')!;
@@ -45,9 +50,20 @@ async function drawNoise(page: Parameters<Parameters<typeof openKioskScreen>[0]>
     const pixels = new Uint32Array(image.data.buffer);
     setInterval(() => {
       for (let index = 0; index < pixels.length; index++) pixels[index] = Math.random() * 2 ** 32;
-      context.putImageData(image, 0, 0);
+      const isCalm = document.body.dataset['calm'] !== undefined;
+      if (isCalm) context.putImageData(image, 0, 0, 0, 0, 16, 16);
+      else context.putImageData(image, 0, 0);
     }, 100);
   });
+}
+
+/** Resolves when every desk has been full and the screen is calm: what is captured now fits into the smallest spool. */
+async function calm(): Promise<void> {
+  if (--noisyDesks === 0) {
+    await noise.evaluate(() => void (document.body.dataset['calm'] = ''));
+    calmed.resolve();
+  }
+  await calmed.promise;
 }
 
 /**
@@ -66,6 +82,7 @@ async function overflow(desk: TappedDesk, onFull: () => Promise<void>): Promise<
   expect((await desktop.state()).isSpoolFull).toBe(true);
   await page.locator('[data-testid="live-path"][data-state="live"]').waitFor();
   await onFull();
+  await calm();
   await tap.mend();
   await desktop.waitForRecordingState('uploading');
   await path.getByText('no room left').waitFor({ state: 'detached' });

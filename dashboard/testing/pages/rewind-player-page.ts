@@ -118,13 +118,16 @@ async function open(feedOptions: { epochs: number; offsetUs?: number }, fromS: n
     },
     BEGIN_MS + fromS * 1000,
   );
+  const momentS = () => (player.readMomentMs() - BEGIN_MS) / 1000;
   return {
     feed,
     video,
     player,
     log,
     picture: picture.promise,
-    momentS: () => (player.readMomentMs() - BEGIN_MS) / 1000,
+    momentS,
+    /** The last moment that can be gone to without asking for more. */
+    bufferedToS: () => momentS() + video.buffered.end(video.buffered.length - 1) - video.currentTime,
   };
 }
 
@@ -134,10 +137,11 @@ async function until(condition: () => boolean): Promise<void> {
 
 const scenarios = {
   async moment() {
-    const { player, picture, momentS, log } = await open({ epochs: 6 }, 7);
+    const { player, picture, momentS, bufferedToS, log } = await open({ epochs: 6 }, 7);
     await picture;
     const atS = momentS();
     const delayMs = player.readDelay()?.ms ?? null;
+    await until(() => bufferedToS() > 14);
     player.seek(BEGIN_MS + 12_500);
     await sleep(300);
     const soughtS = momentS();

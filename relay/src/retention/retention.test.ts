@@ -1,9 +1,10 @@
 import { hash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createId, type Id, type RetentionPolicy } from '@proofcast/shared';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { filesOnDisk } from '../../testing/files-on-disk.ts';
 import {
   connectPublisher,
   openPublisher,
@@ -74,21 +75,13 @@ async function startAgain(): Promise<void> {
 }
 
 /** All files of recordings and journals, with their sizes. */
-async function filesOnDisk(): Promise<Map<string, number>> {
-  const sizes = new Map<string, number>();
-  for (const folder of ['recordings', 'journals']) {
-    const root = join(test.dataDir, folder);
-    for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
-      if (!entry.isFile()) continue;
-      const path = join(entry.parentPath, entry.name);
-      sizes.set(path, (await stat(path)).size);
-    }
-  }
-  return sizes;
+async function recordedFiles(): Promise<Map<string, number>> {
+  const [recordings, journals] = ['recordings', 'journals'].map((name) => join(test.dataDir, name));
+  return new Map([...(await filesOnDisk(recordings!)), ...(await filesOnDisk(journals!))]);
 }
 
 const filesOf = async (recordingId: Id) =>
-  [...(await filesOnDisk()).keys()].filter((path) => path.includes(recordingId));
+  [...(await recordedFiles()).keys()].filter((path) => path.includes(recordingId));
 
 const sum = (numbers: Iterable<number>) => [...numbers].reduce((total, number) => total + number, 0);
 
@@ -206,13 +199,13 @@ describe('the sweep', () => {
     const old = [first, second, provisional.maker.start.recordingId];
     expect(preview.recordings.map(({ recordingId }) => recordingId)).toEqual(old);
     expect(preview).toMatchObject({ recordingCount: 3, policy: { deleteAfterDays: 7, keepAtLeastDays: 1 } });
-    const before = await filesOnDisk();
+    const before = await recordedFiles();
     // A dry run does nothing.
     expect(await admin.call('retentionPreview')).toEqual(preview);
-    expect(await filesOnDisk()).toEqual(before);
+    expect(await recordedFiles()).toEqual(before);
 
     await retentionOf().sweep();
-    const after = await filesOnDisk();
+    const after = await recordedFiles();
     expect(sum(before.values()) - sum(after.values())).toBe(preview.sizeBytes);
     const { tombstones } = await admin.call('tombstones');
     const sizes = (of: readonly { recordingId: Id; sizeBytes: number }[]) =>
@@ -260,7 +253,7 @@ describe('the sweep', () => {
     const preview = await retentionOf(2).preview(test.companyId, { deleteAfterDays: 1 });
     expect(preview.recordings.map(({ recordingId }) => recordingId)).toEqual(all.slice(0, 2));
     expect(preview.recordingCount).toBe(3);
-    expect(preview.sizeBytes).toBe(sum((await filesOnDisk()).values()));
+    expect(preview.sizeBytes).toBe(sum((await recordedFiles()).values()));
   });
 
   it('[K4] goes on with the other recordings and companies when one recording cannot be deleted', async () => {
@@ -348,7 +341,7 @@ describe('deleting by hand', () => {
     const recordingId = await makeSealed();
     await settle();
     const recording = await admin.call('recording', { params: { recordingId } });
-    const files = await filesOnDisk();
+    const files = await recordedFiles();
     const evidence = [];
     for (const [path, sizeBytes] of files) {
       const kind = path.endsWith('.webm') ? 'media' : path.endsWith('.manifest.json') ? 'manifest' : null;
@@ -385,10 +378,10 @@ describe('deleting by hand', () => {
   it('[K6] deletes nothing when the tombstone cannot be written', async () => {
     const recordingId = await makeSealed();
     await settle();
-    const files = await filesOnDisk();
+    const files = await recordedFiles();
     await test.relay.database.schema.alterTable('tombstones').dropColumn('size_bytes').execute();
     expect(await refusal(recordingId)).toMatchObject({ code: 'INTERNAL' });
-    expect(await filesOnDisk()).toEqual(files);
+    expect(await recordedFiles()).toEqual(files);
     const recording = await admin.call('recording', { params: { recordingId } });
     expect(recording.state).toBe('sealed');
     const media = await admin.fetch('recordingMedia', { params: { recordingId } });
