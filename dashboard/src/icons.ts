@@ -42,6 +42,8 @@ import {
   mdiThemeLightDark,
   mdiVideoOffOutline,
   mdiViewGridOutline,
+  mdiVolumeHigh,
+  mdiVolumeOff,
   mdiWeatherNight,
   mdiWhiteBalanceSunny,
 } from '@mdi/js';
@@ -84,6 +86,8 @@ export const icons = {
   show: mdiEyeOutline,
   signOut: mdiLogout,
   skip: mdiSkipForwardOutline,
+  soundOff: mdiVolumeOff,
+  soundOn: mdiVolumeHigh,
   system: mdiThemeLightDark,
   unreachable: mdiCloudOffOutline,
   users: mdiAccountGroupOutline,

@@ -37,10 +37,19 @@ const bytesUpTo = (limitBytes: number) =>
     ),
   );
 
+/** A device that sound comes from: the id for the browser, the name for people. */
+export const SoundSource = Type.Object({
+  deviceId: Type.String({ minLength: 1, maxLength: 200 }),
+  name: Type.String({ maxLength: MAX_SOURCE_NAME_LENGTH }),
+});
+export type SoundSource = Static<typeof SoundSource>;
+
 /** What is shared: the id for the system, the name for people and for the recording. */
 export const SharedSource = Type.Object({
   sourceId: SourceId,
   name: Type.String({ maxLength: MAX_SOURCE_NAME_LENGTH }),
+  /** Shared with the picture; none: the share is silent. */
+  sound: Type.Optional(SoundSource),
 });
 export type SharedSource = Static<typeof SharedSource>;
 

@@ -133,6 +133,11 @@ export class LiveStream implements RecordingOwner {
     return this.#current?.epoch?.start.sourceName ?? null;
   }
 
+  /** Whether what is captured has sound, by the word of the publisher. */
+  get hasSound(): boolean {
+    return this.recordingId !== null && (this.#current?.epoch?.start.hasAudio ?? false);
+  }
+
   /** How many of its recordings wait because the disk refused them. */
   get refusedByDisk(): number {
     return [...this.#recordings.values()].filter((recording) => !recording.isUsable).length;

@@ -323,6 +323,7 @@ export class LiveStreams implements StreamOwner {
       streamId: entry.streamId,
       deviceName: entry.deviceName,
       sourceName: stream?.sourceName ?? entry.sourceName,
+      hasSound: stream?.hasSound ?? false,
       state: stream?.state ?? { kind: 'offline', sinceMs: entry.lastLiveAtMs },
       recordingId: stream?.recordingId ?? null,
       viewerCount: stream?.viewerCount ?? 0,

@@ -20,7 +20,7 @@ function otherRequests(id: Id): {
     view: viewOf(id),
     consume: { streamId: id, rtpCapabilities: RTP_CAPABILITIES },
     resumeConsumer: { streamId: id, consumerId: 'x' },
-    prefer: { streamId: id, preference: { isPaused: true, maxSpatialLayer: 0, priority: 1 } },
+    prefer: { streamId: id, preference: { isPaused: true, isHeard: false, maxSpatialLayer: 0, priority: 1 } },
     report: { readings: [] },
     connectTransport: { transportId: id, dtlsParameters: DTLS_PARAMETERS },
     restartIce: { transportId: id },

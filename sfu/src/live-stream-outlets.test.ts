@@ -10,7 +10,7 @@ let running: RunningSfu;
 let streamId: Id;
 let companyId: Id;
 
-const PAUSED = { isPaused: true, maxSpatialLayer: null, priority: 1 };
+const PAUSED = { isPaused: true, isHeard: false, maxSpatialLayer: null, priority: 1 };
 const FULL = { ...PAUSED, isPaused: false };
 
 async function run(overrides: Parameters<typeof runSfu>[0]): Promise<void> {
@@ -139,7 +139,7 @@ describe('[S14] a preference', () => {
     { ...FULL, priority: 1.5 },
     { ...FULL, maxSpatialLayer: 3 },
     { ...FULL, maxSpatialLayer: -1 },
-    { isPaused: 'yes', maxSpatialLayer: null, priority: 1 },
+    { isPaused: 'yes', isHeard: false, maxSpatialLayer: null, priority: 1 },
   ])('that makes no sense is refused: %j', async (preference) => {
     await run({});
     await publish();

@@ -10,7 +10,7 @@ import {
 import { runSfu, type RunningSfu } from '../testing/running-sfu.ts';
 import type { SignalingClient } from '../testing/signaling-client.ts';
 
-const PAUSED = { isPaused: true, maxSpatialLayer: null, priority: 1 };
+const PAUSED = { isPaused: true, isHeard: false, maxSpatialLayer: null, priority: 1 };
 
 let running: RunningSfu;
 let streamId: Id;

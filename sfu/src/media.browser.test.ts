@@ -92,11 +92,28 @@ describe('[S6] a picture', () => {
     expect(paths[0]?.port).toBe(paths[1]?.port);
   });
 
-  it('comes with its sound', async () => {
+  it('[S14] comes with its sound while that is to be heard, also when the picture is paused', async () => {
     await publish({ withSound: true });
     const viewer = await view();
-    await viewer.pictures(streamId, 'green', 5);
-    await expect.poll(() => viewer.audioPackets(streamId), { timeout: 10_000 }).toBeGreaterThan(20);
+    await viewer.pictures(streamId, 'green', 10);
+    expect(await viewer.audioPackets(streamId)).toBe(0);
+    const preference = { isPaused: false, isHeard: true, maxSpatialLayer: null, priority: 1 };
+    const hearsMore = async (): Promise<void> => {
+      const before = await viewer.audioPackets(streamId);
+      await expect
+        .poll(() => viewer.audioPackets(streamId), { timeout: 20_000 })
+        .toBeGreaterThan(before + 20);
+    };
+    await viewer.prefer(streamId, preference);
+    await hearsMore();
+    await viewer.prefer(streamId, { ...preference, isPaused: true });
+    await hearsMore();
+    await viewer.prefer(streamId, { ...preference, isHeard: false });
+    // What was on its way when it was paused came before the answer, or in these pictures' time.
+    await viewer.pictures(streamId, 'green', 10);
+    const heard = await viewer.audioPackets(streamId);
+    await viewer.pictures(streamId, 'green', 10);
+    expect(await viewer.audioPackets(streamId)).toBe(heard);
   });
 });
 

@@ -57,7 +57,7 @@ export class StreamSampler {
             const consumer = pictureOf(viewer);
             return {
               workerPid: viewer.outlet.worker.pid,
-              isPaused: consumer?.paused ?? !viewer.isWanted,
+              isPaused: consumer?.paused ?? !viewer.isSeen,
               spatialLayer: consumer?.currentLayers?.spatialLayer ?? null,
               sent: this.#sampleOf(consumer),
               reading: viewer.reading,

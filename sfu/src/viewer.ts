@@ -16,7 +16,12 @@ export interface ViewerClient {
   ended(code: StreamEndCode): void;
 }
 
-const FULL_PREFERENCE: ViewPreference = { isPaused: false, maxSpatialLayer: null, priority: 1 };
+const FULL_PREFERENCE: ViewPreference = {
+  isPaused: false,
+  isHeard: false,
+  maxSpatialLayer: null,
+  priority: 1,
+};
 
 interface HeldConsumer {
   readonly consumer: Consumer;
@@ -60,8 +65,13 @@ export class Viewer {
   }
 
   /** Whether the picture is of use to the client at the moment. */
-  get isWanted(): boolean {
+  get isSeen(): boolean {
     return !this.#preference.isPaused;
+  }
+
+  /** Whether anything of the stream is. */
+  get isWanted(): boolean {
+    return this.isSeen || this.#preference.isHeard;
   }
 
   get consumers(): readonly Consumer[] {
@@ -95,7 +105,7 @@ export class Viewer {
     }));
   }
 
-  /** Starts a consumer, unless the stream is paused. mediasoup asks the publisher for a keyframe by itself. */
+  /** Starts a consumer, unless what it brings is not wanted. mediasoup asks the publisher for a keyframe by itself. */
   async resume(consumerId: string): Promise<void> {
     const held = this.#consumers.get(consumerId);
     if (!held) {
@@ -105,15 +115,16 @@ export class Viewer {
       );
     }
     held.isStarted = true;
-    if (this.isWanted) await this.transport.resume(held.consumer);
+    if (mayFlow(held.consumer.kind, this.#preference)) await this.transport.resume(held.consumer);
   }
 
   /** Calls must not overlap. */
   async prefer(preference: ViewPreference): Promise<void> {
+    const { isWanted } = this;
     const before = this.#preference;
     this.#preference = preference;
     // First, because the publisher may have to begin.
-    if (before.isPaused !== preference.isPaused) this.#onWantedChanged();
+    if (isWanted !== this.isWanted) this.#onWantedChanged();
     for (const held of this.#consumers.values()) await this.#apply(held, before);
   }
 
@@ -131,13 +142,14 @@ export class Viewer {
 
   async #apply({ consumer, isStarted }: HeldConsumer, before: ViewPreference): Promise<void> {
     if (consumer.closed) return;
-    const { isPaused, maxSpatialLayer, priority } = this.#preference;
+    const { maxSpatialLayer, priority } = this.#preference;
     const isLayered = consumer.type === 'simulcast' || consumer.type === 'svc';
     if (isLayered && (before.maxSpatialLayer !== maxSpatialLayer || before.priority !== priority)) {
       await this.transport.setLayers(consumer, this.#preference);
     }
-    if (!isStarted || consumer.closed || before.isPaused === isPaused) return;
-    await (isPaused ? this.transport.pause(consumer) : this.transport.resume(consumer));
+    const flows = mayFlow(consumer.kind, this.#preference);
+    if (!isStarted || consumer.closed || flows === mayFlow(consumer.kind, before)) return;
+    await (flows ? this.transport.resume(consumer) : this.transport.pause(consumer));
   }
 
   /** Undefined when the producer was closed in the meantime. */
@@ -169,3 +181,6 @@ export class Viewer {
     return consumer;
   }
 }
+
+const mayFlow = (kind: MediaKind, { isPaused, isHeard }: ViewPreference): boolean =>
+  kind === 'audio' ? isHeard : !isPaused;

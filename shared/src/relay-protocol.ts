@@ -150,6 +150,8 @@ export const StreamView = Type.Object({
   deviceName: Type.String(),
   /** Name of the captured screen or window; empty until the stream was live once. */
   sourceName: Type.String(),
+  /** What comes live has sound. */
+  hasSound: Type.Boolean(),
   state: StreamState,
   /** The recording that is being made. */
   recordingId: Type.Union([RecordingId, Type.Null()]),

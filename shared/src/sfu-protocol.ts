@@ -59,8 +59,10 @@ export type IceServer = Static<typeof IceServer>;
 
 /** How a viewer wants one stream at the moment. */
 export const ViewPreference = Type.Object({
-  /** Nothing is sent: the stream is not to be seen at the moment. */
+  /** No picture is sent: the stream is not to be seen at the moment. */
   isPaused: Type.Boolean(),
+  /** Its sound is sent as well, if it has any, whether or not the picture is. */
+  isHeard: Type.Boolean(),
   /** The highest layer that is of use, 0 being the smallest picture; null: the best there is. */
   maxSpatialLayer: Type.Union([Type.Integer({ minimum: 0, maximum: 2 }), Type.Null()]),
   /** Among the streams of one transport; the one with the higher number gets its layers first. */

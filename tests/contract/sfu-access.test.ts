@@ -29,7 +29,7 @@ function paramsOf(method: Method, target: Id): never {
     consumerId: 'consumer',
     transportId: 'transport',
     readings: [],
-    preference: { isPaused: true, maxSpatialLayer: null, priority: 1 },
+    preference: { isPaused: true, isHeard: false, maxSpatialLayer: null, priority: 1 },
   };
   const wanted = Object.keys(SFU_REQUESTS[method].params.properties);
   return Object.fromEntries(wanted.map((key) => [key, parameters[key as keyof typeof parameters]])) as never;

@@ -12,6 +12,8 @@ const ARGUMENTS = [
   '--app=about:blank',
   // Captures the real X screen; with a fake picker in addition it would fail.
   '--auto-select-desktop-capture-source=Entire screen',
+  // A microphone that beeps once a second, for machines that have none.
+  '--use-fake-device-for-media-stream',
   '--autoplay-policy=no-user-gesture-required',
   '--disable-renderer-backgrounding',
   '--disable-background-timer-throttling',
@@ -38,6 +40,8 @@ export async function startChromium(settings: StandInSettings): Promise<void> {
     executablePath: settings.chromiumPath,
     headless: false,
     viewport: null,
+    // Whether the page gets it is for the app to say; see session.ts.
+    permissions: ['microphone'],
     args: [
       ...ARGUMENTS,
       `--window-position=${x},${y}`,

@@ -1,12 +1,13 @@
 /**
  * Test code that runs in the page, before anything else: gives the preload script its small `electron` module, and
- * lets the main process decide what `getDisplayMedia` captures. It is sent to the page as text, so it uses nothing from
+ * lets the main process decide what `getDisplayMedia` and `getUserMedia` capture. It is sent to the page as text, so it uses nothing from
  * outside.
  */
 export interface PageSideOptions {
   /** Names of the bindings to the main process; they are taken away from the page. */
   readonly invokeBinding: string;
   readonly displayMediaBinding: string;
+  readonly userMediaBinding: string;
   /** Name of the function through which the main process delivers events. */
   readonly deliverName: string;
   /** The channel of an event that is the system's, not the app's: what is captured is there no more. */
@@ -22,15 +23,17 @@ type Listener = (event: object, ...args: unknown[]) => void;
 type InvokeAnswer = { ok: true; result: unknown } | { ok: false; error: string };
 
 export function installPageSide(options: PageSideOptions, preload: Preload): void {
-  const { invokeBinding, displayMediaBinding, deliverName, endCaptureChannel } = options;
+  const { invokeBinding, displayMediaBinding, userMediaBinding, deliverName, endCaptureChannel } = options;
   const globals = globalThis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
   const invokeMain = globals[invokeBinding];
   const askForDisplay = globals[displayMediaBinding];
+  const askForDevices = globals[userMediaBinding];
   delete globals[invokeBinding];
   delete globals[displayMediaBinding];
+  delete globals[userMediaBinding];
   // Electron runs the preload script in the main frame alone, and only the app's own pages are of interest here.
   const isAppPage = window.top === window && location.hostname.endsWith('.electron-stand-in.invalid');
-  if (!isAppPage || !invokeMain || !askForDisplay) return;
+  if (!isAppPage || !invokeMain || !askForDisplay || !askForDevices) return;
 
   const listeners = new Map<string, Set<Listener>>();
   const ipcRenderer = {
@@ -96,6 +99,13 @@ export function installPageSide(options: PageSideOptions, preload: Preload): voi
     }
     captured = (await capture(constraints)).getTracks();
     return new MediaStream(captured);
+  };
+
+  const openDevices = mediaDevices.getUserMedia.bind(mediaDevices);
+  mediaDevices.getUserMedia = async (constraints = {}) => {
+    const { audio = false, video = false } = constraints;
+    if (await askForDevices(Boolean(audio), Boolean(video))) return openDevices(constraints);
+    throw new DOMException('Permission denied', 'NotAllowedError');
   };
 
   const module = { exports: {} };

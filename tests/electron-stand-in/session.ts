@@ -45,6 +45,24 @@ const defaultSession = {
 
 export const session = { defaultSession };
 
+/** Whether the page gets the devices that it asks for. */
+export async function decideUserMedia(
+  webContents: WebContents,
+  frame: StandInFrame,
+  asked: { audio: boolean; video: boolean },
+): Promise<boolean> {
+  const mediaTypes = (['audio', 'video'] as const).filter((type) => asked[type]);
+  const isMainFrame = frame.parent === null;
+  const isChecked = mediaTypes.every((mediaType) =>
+    checkHandler(webContents, 'media', frame.origin, { isMainFrame, mediaType }),
+  );
+  if (!isChecked) return false;
+  return new Promise((resolve) => {
+    const details = { isMainFrame, requestingUrl: frame.url, mediaTypes: [...mediaTypes] };
+    requestHandler(webContents, 'media', resolve, details);
+  });
+}
+
 /** The id of the source that the page gets, or null when it gets none. */
 export async function decideDisplayMedia(
   webContents: WebContents,

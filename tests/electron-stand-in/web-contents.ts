@@ -9,7 +9,7 @@ import { toAppUrl, toPageUrl } from './origins.ts';
 import { END_CAPTURE_CHANNEL, installPageSide, type PageSideOptions } from './page-side.ts';
 import { preventable } from './preventable.ts';
 import { serveAppPages } from './protocol.ts';
-import { decideDisplayMedia } from './session.ts';
+import { decideDisplayMedia, decideUserMedia } from './session.ts';
 
 type WindowOpenHandler = (details: { url: string }) => { action: 'deny' | 'allow' };
 
@@ -111,6 +111,7 @@ export class WebContents extends EventEmitter {
     const suffix = randomBytes(8).toString('hex');
     const invokeBinding = `invoke_${suffix}`;
     const displayMediaBinding = `display_${suffix}`;
+    const userMediaBinding = `devices_${suffix}`;
     await page.exposeBinding(invokeBinding, ({ frame }, channel: string, args: unknown[]) =>
       answerInvoke(this, frame, channel, args),
     );
@@ -119,9 +120,13 @@ export class WebContents extends EventEmitter {
       async ({ frame }, video: boolean, audio: boolean, userGesture: boolean) =>
         (await decideDisplayMedia(this, describeFrame(frame), { video, audio, userGesture })) !== null,
     );
+    await page.exposeBinding(userMediaBinding, ({ frame }, audio: boolean, video: boolean) =>
+      decideUserMedia(this, describeFrame(frame), { audio, video }),
+    );
     const options: PageSideOptions = {
       invokeBinding,
       displayMediaBinding,
+      userMediaBinding,
       deliverName: this.#deliverName,
       endCaptureChannel: END_CAPTURE_CHANNEL,
     };

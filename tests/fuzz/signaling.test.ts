@@ -52,6 +52,7 @@ function valueOf(
     dtlsParameters: DTLS_PARAMETERS,
     preference: {
       isPaused: random.fraction() < 0.5,
+      isHeard: random.fraction() < 0.5,
       maxSpatialLayer: random.pick([0, 1, null]),
       priority: random.integer(1, 256),
     },

@@ -47,6 +47,13 @@ export class DesktopDriver {
     await this.app.page.getByTestId('no-source-alert').waitFor();
   }
 
+  /** Chooses the device whose sound is shared, by its name in the list. */
+  async chooseSound(name: string | RegExp): Promise<void> {
+    const { page } = this.app;
+    await page.getByTestId('sound-picker').click();
+    await page.getByRole('option', { name }).click();
+  }
+
   /** Shares the first source, and resolves when both paths work. */
   async shareScreen(): Promise<void> {
     const { page } = this.app;

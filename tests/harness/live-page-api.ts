@@ -27,7 +27,7 @@ export interface ReceivedVideo {
   readonly heightPx: number;
 }
 
-export type Preference = { isVisible: boolean; widthPx: number; isFocus: boolean };
+export type Preference = { isVisible: boolean; widthPx: number; isFocus: boolean; isHeard: boolean };
 
 export type LivePageApi = {
   /** Publishes a canvas with burnt-in stamps; resolves when the path is live. */

@@ -6,7 +6,7 @@ import { watchStamps } from '../harness/stamp-readers.ts';
 import { LiveWorld } from './live-world.ts';
 
 const TIMEOUT_MS = 30_000;
-const FULL = { isVisible: true, widthPx: 0, isFocus: false };
+const FULL = { isVisible: true, widthPx: 0, isFocus: false, isHeard: false };
 
 let world: LiveWorld;
 let wall: LivePage;

@@ -23,6 +23,7 @@ export function usePlayer(options: {
   host: Ref<HTMLElement | null>;
   /** Shown alone and large. */
   isFocus?: boolean;
+  isHeard?: Ref<boolean>;
 }): UsedPlayer {
   const { players } = useLive();
   const size = useElementSize(options.host);
@@ -50,7 +51,7 @@ export function usePlayer(options: {
         // Another view may have adopted it already.
         if (acquired.stage.element.parentElement === host) {
           acquired.stage.element.remove();
-          acquired.setPreference({ isVisible: false, widthPx: 0, isFocus: false });
+          acquired.setPreference({ isVisible: false, widthPx: 0, isFocus: false, isHeard: false });
         }
         players.release(streamId);
         player.value = null;
@@ -61,10 +62,10 @@ export function usePlayer(options: {
     { immediate: true, flush: 'post' },
   );
   watch(
-    [player, () => size.width, isPageVisible],
-    ([current, widthCssPx, isVisible]) => {
+    [player, () => size.width, isPageVisible, () => options.isHeard?.value ?? false],
+    ([current, widthCssPx, isVisible, isHeard]) => {
       const widthPx = Math.round(widthCssPx * devicePixelRatio);
-      current?.setPreference({ isVisible, widthPx, isFocus: options.isFocus ?? false });
+      current?.setPreference({ isVisible, widthPx, isFocus: options.isFocus ?? false, isHeard });
     },
     { flush: 'sync' },
   );

@@ -53,6 +53,13 @@ describe('the relay path', () => {
     expect(after.delayMs).toBeLessThan(3_000);
   });
 
+  it('[T9] goes on at the live edge when sound is added', async () => {
+    const { after, log } = await run('soundAdded');
+    expect(log).toEqual(['first frame']);
+    expect(after.aheadS).toBeLessThan(3);
+    expect(after.delayMs).toBeLessThan(4_000);
+  });
+
   it('[V4] jumps over the gap between two epochs, and knows the delay in the second one', async () => {
     const { after, log } = await run('nextEpoch');
     expect(log).toEqual(['first frame']);

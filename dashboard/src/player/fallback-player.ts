@@ -12,7 +12,7 @@ import {
 } from '../config.ts';
 import { decideEdge, evictable, startPosition, TargetAhead } from './live-edge.ts';
 import { MediaSink } from './media-sink.ts';
-import type { StreamFeed, Watch } from './stream-feed.ts';
+import type { EpochMessage, StreamFeed, Watch } from './stream-feed.ts';
 import { onFirstFrame, startPlaying } from './video-element.ts';
 import type { Delay, PathListener, VideoPath } from './video-path.ts';
 
@@ -30,7 +30,7 @@ export class FallbackPlayer implements VideoPath {
   readonly video: HTMLVideoElement;
   readonly #options: FallbackPlayerOptions;
   readonly #listener: PathListener;
-  readonly #sink: MediaSink;
+  #sink: MediaSink;
   readonly #target: TargetAhead;
   readonly #watch: Watch;
   readonly #cancelFirstFrame: () => void;
@@ -54,16 +54,7 @@ export class FallbackPlayer implements VideoPath {
     this.#lastTickAtMs = nowMs();
     this.#progress = { positionS: 0, atMs: nowMs() };
     this.#target = new TargetAhead(LIVE_EDGE_LIMITS, nowMs());
-    this.#sink = new MediaSink({
-      video,
-      onUpdated: () => this.#onUpdated(),
-      onFailed: (error) => this.#lose(error),
-      makeRoom: (ranges) =>
-        evictable(ranges, video.currentTime, {
-          ...LIVE_EDGE_LIMITS,
-          maxBehindS: LIVE_EDGE_LIMITS.keepBehindS,
-        }),
-    });
+    this.#sink = this.#createSink([]);
     video.addEventListener('waiting', this.#onWaiting);
     document.addEventListener('visibilitychange', this.#onVisibility);
     this.#cancelFirstFrame = onFirstFrame(video, listener.onFirstFrame);
@@ -96,6 +87,36 @@ export class FallbackPlayer implements VideoPath {
     this.video.removeEventListener('waiting', this.#onWaiting);
     document.removeEventListener('visibilitychange', this.#onVisibility);
     this.#sink.close();
+  }
+
+  #createSink(announced: readonly EpochMessage[]): MediaSink {
+    const { video } = this;
+    const sink: MediaSink = new MediaSink({
+      video,
+      announced,
+      onUpdated: () => this.#onUpdated(),
+      onFailed: (error) => this.#lose(error),
+      onBeyond: (frame) => {
+        if (sink === this.#sink && !this.#isClosed) this.#renewSink();
+        this.#sink.take(frame);
+      },
+      makeRoom: (ranges) =>
+        evictable(ranges, video.currentTime, {
+          ...LIVE_EDGE_LIMITS,
+          maxBehindS: LIVE_EDGE_LIMITS.keepBehindS,
+        }),
+    });
+    return sink;
+  }
+
+  /** Begins again at the live edge with an empty buffer. */
+  #renewSink(): void {
+    const { announced } = this.#sink;
+    this.#sink.close();
+    this.#startedAtMs = undefined;
+    this.#shownS = 0;
+    this.#progress = { positionS: 0, atMs: this.#options.nowMs() };
+    this.#sink = this.#createSink(announced);
   }
 
   #receive(frame: ViewerFrame): void {

@@ -16,8 +16,15 @@ export interface MediaSinkOptions {
   readonly onUpdated: () => void;
   /** Nothing can be appended any more. */
   readonly onFailed: (error: CodedError) => void;
+  /**
+   * A frame of the epoch `beyond`, or of one behind it, for another sink: its init segment, then all that follows. Only
+   * told when this sink was taken as far as it goes.
+   */
+  readonly onBeyond: (frame: ViewerFrame) => void;
   /** The browser's quota is used up: the range that may go, or null when nothing may. */
   readonly makeRoom: (ranges: Ranges) => { start: number; end: number } | null;
+  /** What the sink before this one was told of. */
+  readonly announced?: readonly EpochMessage[];
 }
 
 export class MediaSink {
@@ -32,10 +39,12 @@ export class MediaSink {
   /** Frames that came before the media source was open. */
   #early: ViewerFrame[] = [];
   #isCleared = false;
+  #beyond: EpochMessage | null = null;
   #isClosed = false;
 
   constructor(options: MediaSinkOptions) {
     this.#options = options;
+    for (const epoch of options.announced ?? []) this.announce(epoch);
     this.#mediaSource.addEventListener('sourceopen', this.#onSourceOpen);
     this.#objectUrl = URL.createObjectURL(this.#mediaSource);
     options.video.src = this.#objectUrl;
@@ -54,6 +63,18 @@ export class MediaSink {
   /** Where on the time line of the element that is which was captured at this time of the relay's clock. */
   positionAt(capturedAtMs: number): number | null {
     return this.#clock.positionAt(capturedAtMs);
+  }
+
+  get announced(): readonly EpochMessage[] {
+    return [...this.#announced.values()];
+  }
+
+  /**
+   * The first epoch that this sink cannot take: it has sound where the one before had none, or the reverse, and a
+   * SourceBuffer keeps the number of its tracks (W3C Media Source Extensions, 3.5.8).
+   */
+  get beyond(): EpochMessage | null {
+    return this.#beyond;
   }
 
   /** Precedes the init segment of the epoch. */
@@ -111,14 +132,16 @@ export class MediaSink {
   };
 
   #append(frame: ViewerFrame): void {
-    if (this.#isClosed || (frame.kind === 'init' && !this.#begin(frame))) return;
+    if (!this.#isClosed && !this.#beyond && frame.kind === 'init' && !this.#begin(frame)) return;
+    if (this.#beyond) return this.#options.onBeyond(frame);
+    if (this.#isClosed) return;
     // After `clear`, what was under way to the place before.
     if (this.#isCleared) return;
     // The frames of both carriers are never in shared memory.
     this.#queue?.append(frame.payload as Uint8Array<ArrayBuffer>);
   }
 
-  /** An init segment: the first one, that of the next epoch, or the same one again after a cut. */
+  /** An init segment: the first one, that of the next epoch, or the same one again after a cut. False: it failed. */
   #begin(frame: ViewerFrame): boolean {
     const epoch = this.#announced.get(frame.epoch);
     if (!epoch) {
@@ -134,6 +157,10 @@ export class MediaSink {
     for (const earlier of this.#announced.keys()) {
       if (earlier === epoch.epoch) break;
       this.#announced.delete(earlier);
+    }
+    if (this.#queue && trackCount(epoch.mimeType) !== trackCount(this.#mimeType)) {
+      this.#beyond = epoch;
+      return true;
     }
     if (this.#isCleared) this.#forget();
     const bufferedEndS = this.ranges.at(-1)?.end ?? 0;
@@ -164,4 +191,9 @@ export class MediaSink {
   #fail(error: CodedError): void {
     if (!this.#isClosed) this.#options.onFailed(error);
   }
+}
+
+/** A recorder names the codec of each track (RFC 6381, 3.2). */
+function trackCount(mimeType: string): number {
+  return mimeType.split(',').length;
 }

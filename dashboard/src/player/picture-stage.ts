@@ -13,6 +13,7 @@ export class PictureStage {
   readonly element: HTMLDivElement;
   readonly #videos: VideoPool;
   #shown: PictureElement | undefined;
+  #isHeard = false;
   #lastPicture: HTMLCanvasElement | undefined;
 
   constructor(videos: VideoPool) {
@@ -37,9 +38,16 @@ export class PictureStage {
     else picture.remove();
   }
 
+  /** Sound comes from what is shown, and only from that. */
+  setHeard(isHeard: boolean): void {
+    this.#isHeard = isHeard;
+    if (this.#shown instanceof HTMLVideoElement) this.#shown.muted = !isHeard;
+  }
+
   show(picture: PictureElement): void {
     if (this.#shown && this.#shown !== picture) this.#hide(this.#shown);
     this.#shown = picture;
+    if (picture instanceof HTMLVideoElement) picture.muted = !this.#isHeard;
     picture.dataset['testid'] = picture instanceof HTMLVideoElement ? 'video' : 'still';
     picture.classList.add('picture-stage__picture--shown');
     this.#dropLastPicture();
@@ -83,6 +91,7 @@ export class PictureStage {
   }
 
   #hide(picture: PictureElement): void {
+    if (picture instanceof HTMLVideoElement) picture.muted = true;
     delete picture.dataset['testid'];
     picture.classList.remove('picture-stage__picture--shown');
   }

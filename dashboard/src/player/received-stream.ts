@@ -1,5 +1,6 @@
 /**
- * One stream as the page receives it: asked for at the SFU, its picture as a track, its preference kept up to date. What
+ * One stream as the page receives it: asked for at the SFU, its picture as a track, its sound as another one while that
+ * is to be heard, its preference kept up to date. What
  * ends it with a worker of the SFU it mends by itself, by asking again at once; everything else it tells.
  */
 import {
@@ -19,6 +20,8 @@ import type { SfuReceiver } from './sfu-receiver.ts';
 export interface ReceivedListener {
   /** The picture comes as `track` from now on; it stays the stream's. */
   readonly onTrack: (track: MediaStreamTrack) => void;
+  /** The sound comes as `track`, which stays the stream's; null: no longer. */
+  readonly onSound: (track: MediaStreamTrack | null) => void;
   /** No picture will come any more. At most once, never after `close`. */
   readonly onEnded: (error: CodedError) => void;
 }
@@ -44,6 +47,9 @@ export class ReceivedStream {
   #isSending = false;
   #joined: Joined | undefined;
   #consumer: Consumer | undefined;
+  /** There is sound; it is received from when it is first to be heard. */
+  #offeredSound: ConsumerOptions | undefined;
+  #sound: Consumer | undefined;
   #pictureSinceMs: number | undefined;
   #cancelGrace = nothing;
   #isOver = false;
@@ -73,6 +79,7 @@ export class ReceivedStream {
   prefer(preference: ViewPreference): void {
     this.#preference = preference;
     this.#attempt(this.#sendPreference());
+    if (this.#joined) this.#attempt(this.#takeSound(this.#joined));
   }
 
   get streamId(): Id {
@@ -116,7 +123,7 @@ export class ReceivedStream {
     if (this.#isOver) return this.#receiver.release(this);
     const joined = { session, transport };
     this.#joined = joined;
-    await this.#takePicture(joined, answer.consumers);
+    await this.#take(joined, answer.consumers);
     await this.#sendPreference();
   }
 
@@ -129,10 +136,16 @@ export class ReceivedStream {
       streamId: this.#streamId,
       rtpCapabilities: device.recvRtpCapabilities,
     });
-    await this.#takePicture(joined, consumers);
+    await this.#take(joined, consumers);
   }
 
-  /** Sound is not asked for: the wall is mute, and a consumer that nobody resumes costs nothing. */
+  async #take(joined: Joined, consumers: readonly ConsumerOptions[]): Promise<void> {
+    if (this.#joined !== joined) return;
+    this.#offeredSound = consumers.find(({ kind }) => kind === 'audio') ?? this.#offeredSound;
+    await this.#takePicture(joined, consumers);
+    await this.#takeSound(joined);
+  }
+
   async #takePicture(joined: Joined, consumers: readonly ConsumerOptions[]): Promise<void> {
     const options = consumers.find(({ kind }) => kind === 'video');
     if (!options || this.#joined !== joined) return;
@@ -146,6 +159,26 @@ export class ReceivedStream {
     await joined.session.client.request('resumeConsumer', {
       streamId: this.#streamId,
       consumerId: consumer.id,
+    });
+  }
+
+  /** The wall is mute: a consumer that nobody has resumed costs nothing. */
+  async #takeSound(joined: Joined): Promise<void> {
+    const options = this.#offeredSound;
+    if (this.#joined !== joined || !options || !this.#preference.isHeard) return;
+    this.#offeredSound = undefined;
+    const consumer = await joined.transport.consume(options);
+    if (this.#joined !== joined) return consumer.close();
+    this.#sound?.close();
+    this.#sound = consumer;
+    this.#listener.onSound(consumer.track);
+    const resumed = joined.session.client.request('resumeConsumer', {
+      streamId: this.#streamId,
+      consumerId: consumer.id,
+    });
+    await resumed.catch((error: unknown) => {
+      // Gone in the meantime, which is told as well; the picture has nothing to do with it.
+      if (toCodedError(error).code !== 'CONSUMER_NOT_FOUND') throw error;
     });
   }
 
@@ -164,8 +197,10 @@ export class ReceivedStream {
     }
   }
 
-  /** When another publisher takes over, its picture comes in a moment. */
+  /** When another publisher takes over, its picture comes in a moment, and its sound if there is any. */
   #loseConsumer(consumerId: string): void {
+    if (this.#offeredSound?.id === consumerId) this.#offeredSound = undefined;
+    if (this.#sound?.id === consumerId) this.#dropSound();
     if (this.#consumer?.id !== consumerId) return;
     this.#cancelGrace();
     this.#cancelGrace = this.#receiver.schedule(() => {
@@ -201,7 +236,16 @@ export class ReceivedStream {
     this.#receiver.release(this);
     this.#consumer?.close();
     this.#consumer = undefined;
+    this.#offeredSound = undefined;
+    this.#dropSound();
     this.#joined = undefined;
     this.#pictureSinceMs = undefined;
+  }
+
+  #dropSound(): void {
+    if (!this.#sound) return;
+    this.#sound.close();
+    this.#sound = undefined;
+    this.#listener.onSound(null);
   }
 }

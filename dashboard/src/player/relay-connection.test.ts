@@ -20,6 +20,7 @@ const VIEW: StreamView = {
   streamId: STREAM,
   deviceName: 'Desk 1',
   sourceName: 'Screen 1',
+  hasSound: false,
   state: { kind: 'live', sinceMs: 1 },
   recordingId: null,
   viewerCount: 0,

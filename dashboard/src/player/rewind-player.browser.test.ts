@@ -49,6 +49,14 @@ describe('looking back', () => {
     expect(resumedFromS).toBeLessThanOrEqual(lengthS + 1);
   });
 
+  it('[T9] goes on where sound begins or ends, and back over it', async () => {
+    const { atS, soundBytes, backAtS, ends } = await run('soundInTurns');
+    expect(atS).toBeLessThan(2.5);
+    expect(soundBytes).toBeGreaterThan(0);
+    expect(backAtS).toBeGreaterThanOrEqual(0.9);
+    expect(ends).toEqual([]);
+  });
+
   it('begins again at the same moment when the connection was lost, and is over after close', async () => {
     const { whileLost, atS, isWatched } = await run('lost');
     expect(whileLost).toBe('UNAVAILABLE');

@@ -12,7 +12,7 @@ import {
 } from '@proofcast/shared';
 import { REWIND_LIMITS } from '../config.ts';
 import { MediaSink } from './media-sink.ts';
-import type { PastRange, StreamFeed, Watch } from './stream-feed.ts';
+import type { EpochMessage, PastRange, StreamFeed, Watch } from './stream-feed.ts';
 import { onFirstFrame, startPlaying } from './video-element.ts';
 import type { Delay } from './video-path.ts';
 
@@ -40,12 +40,14 @@ const nothing = (): void => undefined;
 
 export class RewindPlayer {
   readonly #options: RewindPlayerOptions;
-  readonly #sink: MediaSink;
+  #sink: MediaSink;
   readonly #policy = createReconnectPolicy(REWIND_LIMITS.retry);
   #feed: StreamFeed;
   #watch: Watch | undefined;
   #state: RewindState = { kind: 'loading', error: null };
   #isPausedByUser = false;
+  /** Where the playhead was when it last moved, or had no reason to. */
+  #stuckAt = { positionS: 0, sinceMs: 0 };
   /** Where to go as soon as its media is there. */
   #goalMs: number;
   #offsetUs: number | null = null;
@@ -63,12 +65,7 @@ export class RewindPlayer {
     this.#options = options;
     this.#goalMs = fromMs;
     this.#feed = options.pickFeed();
-    this.#sink = new MediaSink({
-      video: options.video,
-      onUpdated: () => this.#onUpdated(),
-      onFailed: (error) => options.onEnd(error),
-      makeRoom: () => this.#oldest(),
-    });
+    this.#sink = this.#createSink([]);
     this.#cancelTick = options.schedule(this.#tick, REWIND_LIMITS.tickMs);
     this.#open(fromMs);
   }
@@ -102,13 +99,7 @@ export class RewindPlayer {
       this.#play();
       return this.#options.onChange();
     }
-    this.#become({ kind: 'loading', error: null });
-    this.#isComplete = false;
-    this.#loadedAtMs = null;
-    this.#sink.clear();
-    const range = this.#rangeFrom(momentMs);
-    if (this.#watch) this.#watch.seek(range);
-    else this.#open(momentMs);
+    this.#load(momentMs);
   }
 
   pause(): void {
@@ -131,6 +122,17 @@ export class RewindPlayer {
     this.#cancelFirstFrame();
     this.#watch?.close();
     this.#sink.close();
+  }
+
+  #load(momentMs: number): void {
+    this.#goalMs = momentMs;
+    this.#become({ kind: 'loading', error: null });
+    this.#isComplete = false;
+    this.#loadedAtMs = null;
+    this.#clear();
+    const range = this.#rangeFrom(momentMs);
+    if (this.#watch) this.#watch.seek(range);
+    else this.#open(momentMs);
   }
 
   #open(fromMs: number): void {
@@ -163,9 +165,42 @@ export class RewindPlayer {
     const isFirst = this.#offsetUs === null;
     this.#offsetUs = offsetUs;
     if (isFirst && errorUs > REWIND_LIMITS.clockToleranceMs * 1000) {
-      this.#sink.clear();
+      this.#clear();
       this.#watch?.seek(this.#rangeFrom(this.#goalMs));
     }
+  }
+
+  #createSink(announced: readonly EpochMessage[]): MediaSink {
+    const sink: MediaSink = new MediaSink({
+      video: this.#options.video,
+      announced,
+      onUpdated: () => this.#onUpdated(),
+      onFailed: (error) => this.#options.onEnd(error),
+      // What lies beyond is played when the playhead gets there, unless nothing before it is of interest any more.
+      onBeyond: (frame) => {
+        if (sink === this.#sink && !sink.isSettled) this.#renewSink();
+        if (sink !== this.#sink) this.#sink.take(frame);
+      },
+      makeRoom: () => this.#oldest(),
+    });
+    return sink;
+  }
+
+  #renewSink(): void {
+    const { announced } = this.#sink;
+    this.#sink.close();
+    this.#sink = this.#createSink(announced);
+  }
+
+  /** Everything that is buffered is forgotten; what comes next belongs to another place. */
+  #clear(): void {
+    if (this.#sink.beyond) this.#renewSink();
+    else this.#sink.clear();
+  }
+
+  /** The playhead has reached an epoch that this sink cannot take. */
+  #cross({ startedAtUs, publisherClockOffsetUs }: EpochMessage): void {
+    this.#load(Math.ceil((startedAtUs + publisherClockOffsetUs) / 1000));
   }
 
   #receive(frame: ViewerFrame): void {
@@ -215,14 +250,27 @@ export class RewindPlayer {
     const { video } = this.#options;
     const { ranges } = this.#sink;
     const next = ranges.find(({ start }) => start > video.currentTime);
-    const isInside = ranges.some(
-      ({ start, end }) => video.currentTime >= start && video.currentTime < end - REWIND_LIMITS.edgeS,
-    );
+    const isInside =
+      !this.#isStuck() &&
+      ranges.some(
+        ({ start, end }) => video.currentTime >= start && video.currentTime < end - REWIND_LIMITS.edgeS,
+      );
     if (!isInside && next) video.currentTime = next.start;
+    else if (!isInside && this.#sink.beyond) return this.#cross(this.#sink.beyond);
     else if (!isInside && this.#isComplete) return this.#options.onEnd(null);
     this.#balance();
     this.#options.onChange();
   };
+
+  /** So close in front of a gap that there is a picture, and not enough of what follows it to go on. */
+  #isStuck(): boolean {
+    const { currentTime, readyState } = this.#options.video;
+    const mayMove = this.#state.kind === 'playing' && readyState < HTMLMediaElement.HAVE_FUTURE_DATA;
+    if (!mayMove || currentTime !== this.#stuckAt.positionS) {
+      this.#stuckAt = { positionS: currentTime, sinceMs: this.#options.nowMs() };
+    }
+    return this.#options.nowMs() - this.#stuckAt.sinceMs > REWIND_LIMITS.settleMs;
+  }
 
   /** Neither too little in front of the playhead, nor, while it is paused, all that is captured meanwhile. */
   #balance(): void {
@@ -266,7 +314,7 @@ export class RewindPlayer {
     this.#goalMs = this.readMomentMs();
     this.#become({ kind: 'loading', error });
     this.#loadedAtMs = null;
-    this.#sink.clear();
+    this.#clear();
     this.#cancelRetry();
     this.#cancelRetry = this.#options.schedule(() => this.#open(this.#goalMs), this.#policy.nextDelayMs());
   }

@@ -18,13 +18,19 @@ export interface SfuPlayerOptions {
   readonly nowMs: () => number;
 }
 
-const FULL_PREFERENCE: ViewPreference = { isPaused: false, maxSpatialLayer: null, priority: 1 };
+const FULL_PREFERENCE: ViewPreference = {
+  isPaused: false,
+  isHeard: false,
+  maxSpatialLayer: null,
+  priority: 1,
+};
 
-/** What the SFU is asked for, so that it sends no more than is seen. */
-export function toViewPreference({ isVisible, widthPx, isFocus }: Preference): ViewPreference {
+/** What the SFU is asked for, so that it sends no more than is seen and heard. */
+export function toViewPreference({ isVisible, widthPx, isFocus, isHeard }: Preference): ViewPreference {
   const isSmall = !isFocus && widthPx > 0 && widthPx <= SMALL_PICTURE_MAX_PX;
   return {
     isPaused: !isVisible,
+    isHeard,
     maxSpatialLayer: isSmall ? 0 : null,
     priority: isFocus ? FOCUS_PRIORITY : FULL_PREFERENCE.priority,
   };
@@ -44,6 +50,8 @@ export class SfuPlayer implements VideoPath {
   #cancelFirstFrame = nothing;
   #cancelStats = nothing;
   #hadFrame = false;
+  /** What the element plays: the picture, and the sound while there is any. */
+  #media = new MediaStream();
   #isClosed = false;
 
   constructor(options: SfuPlayerOptions, listener: PathListener) {
@@ -53,7 +61,11 @@ export class SfuPlayer implements VideoPath {
     this.#meter = new WebRtcMeter(options.nowMs);
     this.#stream = options.receiver.receive(
       options.streamId,
-      { onTrack: (track) => this.#show(track), onEnded: (error) => this.#lose(error) },
+      {
+        onTrack: (track) => this.#show(track),
+        onSound: (track) => this.#hear(track),
+        onEnded: (error) => this.#lose(error),
+      },
       this.#preference,
     );
   }
@@ -93,11 +105,17 @@ export class SfuPlayer implements VideoPath {
     this.#cancelFirstFrame();
     this.#meter.forget();
     this.#cancelFirstFrame = onFirstFrame(this.video, () => this.#onFrame());
-    this.video.srcObject = new MediaStream([track]);
+    this.#media = new MediaStream([track, ...this.#media.getAudioTracks()]);
+    this.video.srcObject = this.#media;
     startPlaying(this.video, (cause) => {
       this.#lose(new CodedError('MEDIA_UNSUPPORTED', 'The browser refuses to play the picture.', { cause }));
     });
     this.#scheduleStats();
+  }
+
+  #hear(track: MediaStreamTrack | null): void {
+    for (const before of this.#media.getAudioTracks()) this.#media.removeTrack(before);
+    if (track) this.#media.addTrack(track);
   }
 
   /** A picture that comes back by itself is the same path, and no first one. */
@@ -132,5 +150,6 @@ export class SfuPlayer implements VideoPath {
 }
 
 function isSame(a: ViewPreference, b: ViewPreference): boolean {
-  return a.isPaused === b.isPaused && a.maxSpatialLayer === b.maxSpatialLayer && a.priority === b.priority;
+  const isSent = a.isPaused === b.isPaused && a.isHeard === b.isHeard;
+  return isSent && a.maxSpatialLayer === b.maxSpatialLayer && a.priority === b.priority;
 }

@@ -54,7 +54,7 @@ interface Rewind {
   hasPicture: boolean;
 }
 
-const UNSEEN: Preference = { isVisible: true, widthPx: 0, isFocus: false };
+const UNSEEN: Preference = { isVisible: true, widthPx: 0, isFocus: false, isHeard: false };
 
 export class StreamPlayer {
   readonly stage: PictureStage;
@@ -92,9 +92,10 @@ export class StreamPlayer {
     this.#player.retryNow(paths);
   }
 
-  /** What somebody sees of the picture, for the paths that can make use of it. */
+  /** What somebody sees and hears of the stream, for the paths that can make use of it. */
   setPreference(preference: Preference): void {
     this.#preference = preference;
+    this.stage.setHeard(preference.isHeard);
     for (const path of this.#paths) path.setPreference?.(preference);
   }
 

@@ -14,7 +14,7 @@ export interface Delay {
   readonly isMinimum: boolean;
 }
 
-/** What somebody sees of the picture, so that a path need not send more than that. */
+/** What somebody sees and hears of the stream, so that a path need not send more than that. */
 export interface Preference {
   /** False: off the screen, or in a page that is hidden. */
   readonly isVisible: boolean;
@@ -22,6 +22,7 @@ export interface Preference {
   readonly widthPx: number;
   /** Shown alone and large. */
   readonly isFocus: boolean;
+  readonly isHeard: boolean;
 }
 
 /** Nothing is called before the function that opens the path has returned. */
@@ -42,7 +43,7 @@ export interface LivePath {
   close(): void;
 }
 
-/** One whose pictures a video element plays. */
+/** One whose pictures and sound a video element plays. */
 export interface VideoPath extends LivePath {
   readonly video: HTMLVideoElement;
 }

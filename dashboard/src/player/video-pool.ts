@@ -23,6 +23,7 @@ export class VideoPool {
     video.remove();
     video.className = '';
     video.playbackRate = 1;
+    video.muted = true;
     delete video.dataset['testid'];
     if (this.#idle.length < this.#maxIdle && !this.#idle.includes(video)) this.#idle.push(video);
   }

@@ -85,7 +85,7 @@ const scenarios = {
 
   /** More than the browser keeps, with room made from what is oldest. */
   async quota(rounds: number) {
-    const clip = await recordClip(3, true);
+    const clip = await recordClip(3, { isNoise: true });
     const bench = await openBench();
     for (let round = 0; round < rounds; round += 1) {
       bench.queue.restart(round * 3, null);

@@ -7,7 +7,7 @@ import { FallbackPlayer } from '../../src/player/fallback-player.ts';
 import { RelayConnection } from '../../src/player/relay-connection.ts';
 import { createVideo } from '../../src/player/video-element.ts';
 import { ScriptedSocket } from '../scripted-socket.ts';
-import { MIME_TYPE, recordCanvas, type Recording } from './recorded-canvas.ts';
+import { MIME_TYPE, recordCanvas, SOUND_MIME_TYPE, type Recording } from './recorded-canvas.ts';
 
 const STREAM = 'str_00000000000000000001';
 const CLUSTER_ID = [0x1f, 0x43, 0xb6, 0x75];
@@ -30,7 +30,8 @@ class Feed {
   }
 
   async start(mimeType = MIME_TYPE): Promise<void> {
-    this.#recording = await recordCanvas((bytes) => this.#take(bytes), { sliceMs: 250 });
+    const hasSound = mimeType === SOUND_MIME_TYPE;
+    this.#recording = await recordCanvas((bytes) => this.#take(bytes), { sliceMs: 250, hasSound });
     const startedAtUs = this.#recording.startedAtMs * 1000;
     const fields = { channel: 1, epoch: this.#epoch, mimeType, startedAtUs, publisherClockOffsetUs: 0 };
     sendMessage(this.#socket, { type: 'epoch', data: fields });
@@ -229,6 +230,25 @@ const scenarios = {
     const second = new Feed(bench.socket, 1);
     await second.start();
     await sleep(3_000);
+    const after = look(bench);
+    second.stop();
+    bench.player.close();
+    return { after, log: bench.log };
+  },
+
+  /** The epoch after the first one has sound as well. */
+  async soundAdded() {
+    const bench = await openBench();
+    const first = new Feed(bench.socket, 0);
+    await first.start();
+    await bench.firstFrame;
+    first.stop();
+    const second = new Feed(bench.socket, 1);
+    await second.start(SOUND_MIME_TYPE);
+    const { video } = bench as { video: HTMLVideoElement & { webkitAudioDecodedByteCount?: number } };
+    while ((video.webkitAudioDecodedByteCount ?? 0) === 0) await sleep(50);
+    const before = video.currentTime;
+    while (video.currentTime < before + 1) await sleep(50);
     const after = look(bench);
     second.stop();
     bench.player.close();

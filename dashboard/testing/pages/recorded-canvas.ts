@@ -1,9 +1,16 @@
-/** A moving picture that is really recorded, in the page. */
+/** A moving picture that is really recorded, in the page, with or without a tone. */
 
 export const MIME_TYPE = 'video/webm;codecs=vp8';
+export const SOUND_MIME_TYPE = 'video/webm;codecs=vp8,opus';
 
 /** The keyframe interval is not in the DOM types yet. */
 type RecorderOptions = MediaRecorderOptions & { videoKeyFrameIntervalDuration: number };
+
+interface Content {
+  /** Cannot be compressed, so that it soon makes many bytes. */
+  readonly isNoise?: boolean;
+  readonly hasSound?: boolean;
+}
 
 export interface Recording {
   readonly recorder: MediaRecorder;
@@ -12,10 +19,10 @@ export interface Recording {
   stop(): void;
 }
 
-/** Records until it is stopped; noise cannot be compressed, so it soon makes many bytes. */
+/** Records until it is stopped. */
 export async function recordCanvas(
   onBytes: (bytes: Uint8Array<ArrayBuffer>) => void,
-  { sliceMs, isNoise = false }: { sliceMs: number; isNoise?: boolean },
+  { sliceMs, isNoise = false, hasSound = false }: { sliceMs: number } & Content,
 ): Promise<Recording> {
   const canvas = document.createElement('canvas');
   canvas.width = 320;
@@ -24,11 +31,13 @@ export async function recordCanvas(
   if (!context) throw new Error('This browser has no 2D canvas.');
   const timer = setInterval(() => (isNoise ? drawNoise(context) : drawClock(context)), 33);
   const options: RecorderOptions = {
-    mimeType: MIME_TYPE,
+    mimeType: hasSound ? SOUND_MIME_TYPE : MIME_TYPE,
     videoBitsPerSecond: isNoise ? 8e6 : 5e5,
     videoKeyFrameIntervalDuration: 500,
   };
-  const recorder = new MediaRecorder(canvas.captureStream(30), options);
+  const tone = hasSound ? await startTone() : null;
+  const tracks = [...canvas.captureStream(30).getTracks(), ...(tone?.tracks ?? [])];
+  const recorder = new MediaRecorder(new MediaStream(tracks), options);
   let order = Promise.resolve();
   recorder.addEventListener('dataavailable', ({ data }) => {
     order = order.then(async () => onBytes(new Uint8Array(await data.arrayBuffer())));
@@ -42,14 +51,15 @@ export async function recordCanvas(
     stop: () => {
       clearInterval(timer);
       if (recorder.state !== 'inactive') recorder.stop();
+      tone?.stop();
     },
   };
 }
 
 /** All bytes of a recording of so many seconds. */
-export async function recordClip(seconds: number, isNoise = false): Promise<Uint8Array<ArrayBuffer>> {
+export async function recordClip(seconds: number, content: Content = {}): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array<ArrayBuffer>[] = [];
-  const recording = await recordCanvas((bytes) => parts.push(bytes), { sliceMs: 100, isNoise });
+  const recording = await recordCanvas((bytes) => parts.push(bytes), { sliceMs: 100, ...content });
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   const stopped = new Promise((resolve) =>
     recording.recorder.addEventListener('stop', resolve, { once: true }),
@@ -59,6 +69,16 @@ export async function recordClip(seconds: number, isNoise = false): Promise<Uint
   // The last slice is read after the recorder has said that it stopped.
   await new Promise((resolve) => setTimeout(resolve, 50));
   return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+async function startTone(): Promise<{ tracks: MediaStreamTrack[]; stop(): void }> {
+  const context = new AudioContext();
+  const oscillator = context.createOscillator();
+  const output = context.createMediaStreamDestination();
+  oscillator.connect(output);
+  oscillator.start();
+  await context.resume();
+  return { tracks: output.stream.getTracks(), stop: () => void context.close() };
 }
 
 function drawClock(context: CanvasRenderingContext2D): void {

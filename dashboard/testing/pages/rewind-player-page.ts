@@ -7,7 +7,7 @@ import { REWIND_LIMITS } from '../../src/config.ts';
 import { RewindPlayer } from '../../src/player/rewind-player.ts';
 import type { PastRange, StreamFeed, Watch, Watcher } from '../../src/player/stream-feed.ts';
 import { createVideo } from '../../src/player/video-element.ts';
-import { MIME_TYPE, recordClip } from './recorded-canvas.ts';
+import { MIME_TYPE, recordClip, SOUND_MIME_TYPE } from './recorded-canvas.ts';
 
 const STREAM = 'str_00000000000000000001';
 /** When the recording began, by the relay's clock. */
@@ -19,20 +19,16 @@ const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 class RecordingFeed implements StreamFeed {
   readonly asked: PastRange[] = [];
   readonly extended: number[] = [];
-  readonly #clip: Uint8Array;
-  readonly #initBytes: number;
+  readonly #clips: readonly Clip[];
   readonly #epochs: number;
   readonly #offsetUs: number;
   #watcher: Watcher | null = null;
 
-  constructor(clip: Uint8Array, { epochs, offsetUs = 0 }: { epochs: number; offsetUs?: number }) {
-    this.#clip = clip;
+  /** The clips are taken in turns. */
+  constructor(clips: readonly Clip[], { epochs, offsetUs = 0 }: { epochs: number; offsetUs?: number }) {
+    this.#clips = clips;
     this.#epochs = epochs;
     this.#offsetUs = offsetUs;
-    const cluster = [0x1f, 0x43, 0xb6, 0x75];
-    this.#initBytes = clip.findIndex((_, start) =>
-      cluster.every((byte, index) => clip[start + index] === byte),
-    );
   }
 
   get isWatched(): boolean {
@@ -71,9 +67,12 @@ class RecordingFeed implements StreamFeed {
         if (this.#watcher !== watcher) return;
         const startedAtUs = (BEGIN_MS + epoch * CLIP_S * 1000) * 1000 - this.#offsetUs;
         const publisherClockOffsetUs = this.#offsetUs;
-        watcher.onEpoch({ channel: 1, epoch, mimeType: MIME_TYPE, startedAtUs, publisherClockOffsetUs });
-        watcher.onFrame(this.#frame('init', epoch, this.#clip.slice(0, this.#initBytes)));
-        watcher.onFrame(this.#frame('media', epoch, this.#clip.slice(this.#initBytes)));
+        const clip = this.#clips[epoch % this.#clips.length];
+        if (!clip) return;
+        const { mimeType, bytes, initBytes } = clip;
+        watcher.onEpoch({ channel: 1, epoch, mimeType, startedAtUs, publisherClockOffsetUs });
+        watcher.onFrame(this.#frame('init', epoch, bytes.slice(0, initBytes)));
+        watcher.onFrame(this.#frame('media', epoch, bytes.slice(initBytes)));
       }
     });
   }
@@ -91,10 +90,32 @@ class RecordingFeed implements StreamFeed {
   }
 }
 
-let clip: Promise<Uint8Array> | undefined;
+interface Clip {
+  readonly mimeType: string;
+  readonly bytes: Uint8Array;
+  /** What lies before the first cluster. */
+  readonly initBytes: number;
+}
 
-async function open(feedOptions: { epochs: number; offsetUs?: number }, fromS: number) {
-  const feed = new RecordingFeed(await (clip ??= recordClip(CLIP_S)), feedOptions);
+async function makeClip(hasSound: boolean): Promise<Clip> {
+  const bytes = await recordClip(CLIP_S, { hasSound });
+  const cluster = [0x1f, 0x43, 0xb6, 0x75];
+  const initBytes = bytes.findIndex((_, start) =>
+    cluster.every((byte, index) => bytes[start + index] === byte),
+  );
+  return { mimeType: hasSound ? SOUND_MIME_TYPE : MIME_TYPE, bytes, initBytes };
+}
+
+let silent: Promise<Clip> | undefined;
+let sounding: Promise<Clip> | undefined;
+
+async function open(
+  feedOptions: { epochs: number; offsetUs?: number; isSoundInTurns?: boolean },
+  fromS: number,
+) {
+  const clips = [await (silent ??= makeClip(false))];
+  if (feedOptions.isSoundInTurns) clips.push(await (sounding ??= makeClip(true)));
+  const feed = new RecordingFeed(clips, feedOptions);
   const video = createVideo();
   document.body.append(video);
   const log: string[] = [];
@@ -130,6 +151,9 @@ async function open(feedOptions: { epochs: number; offsetUs?: number }, fromS: n
     bufferedToS: () => momentS() + video.buffered.end(video.buffered.length - 1) - video.currentTime,
   };
 }
+
+/** Chromium's count, which no standard knows. */
+type SoundingVideo = HTMLVideoElement & { readonly webkitAudioDecodedByteCount: number };
 
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(20);
@@ -188,6 +212,24 @@ const scenarios = {
       lengthS: epochs * CLIP_S,
       askedTimes: feed.asked.length,
     };
+  },
+
+  /** Every second epoch has sound. */
+  async soundInTurns() {
+    const { video, player, picture, momentS, log } = await open({ epochs: 4, isSoundInTurns: true }, 1);
+    await picture;
+    const atS = momentS();
+    const hasPlayed = (s: number) => until(() => player.state.kind === 'playing' && momentS() > s);
+    await hasPlayed(CLIP_S + 1);
+    const soundBytes = (video as SoundingVideo).webkitAudioDecodedByteCount;
+    await hasPlayed(2 * CLIP_S + 1);
+    player.seek(BEGIN_MS + 1_000);
+    await until(() => player.state.kind === 'playing' && momentS() < CLIP_S);
+    const backAtS = momentS();
+    player.seek(BEGIN_MS + (3 * CLIP_S + 1) * 1000);
+    await hasPlayed(3 * CLIP_S + 1);
+    player.close();
+    return { atS, soundBytes, backAtS, ends: log.filter((entry) => entry.startsWith('end')) };
   },
 
   async lost() {

@@ -137,10 +137,10 @@ const scenarios = {
     const bench = new Bench(still(await jpegOf('#f00'), CAPTURED_AT_MS));
     await bench.next();
     const before = bench.requests;
-    bench.player.setPreference({ isVisible: false, widthPx: 0, isFocus: false });
+    bench.player.setPreference({ isVisible: false, widthPx: 0, isFocus: false, isHeard: false });
     bench.clock.advance(10 * STILL_SILENCE_MS);
     const whileHidden = bench.requests - before;
-    bench.player.setPreference({ isVisible: true, widthPx: 300, isFocus: false });
+    bench.player.setPreference({ isVisible: true, widthPx: 300, isFocus: false, isHeard: false });
     await bench.next(0);
     const afterShown = bench.requests - before;
     bench.player.close();

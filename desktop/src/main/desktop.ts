@@ -94,7 +94,7 @@ export async function openDesktop(options: {
   });
 
   protocol.handle(APP_SCHEME, await createAppProtocol(join(appDirectory, 'dist', 'renderer')));
-  restrictPermissions(session.defaultSession);
+  restrictPermissions(session.defaultSession, sharing);
   const window = createWindow(join(appDirectory, 'dist', 'preload.cjs'));
   const send = <N extends IpcEventName>(name: N, data: IpcEventData<N>): void => {
     if (!window.isDestroyed()) window.webContents.send(channelOf(name), data);

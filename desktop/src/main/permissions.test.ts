@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { APP_ORIGIN } from '../ipc.ts';
 import { isPermissionGranted } from './permissions.ts';
 
-const own = { origin: APP_ORIGIN, isMainFrame: true, devices: [] };
+const own = { origin: APP_ORIGIN, isMainFrame: true, devices: [], isSoundAllowed: false };
 
 describe('permissions', () => {
   it.each(['display-capture', 'media', 'local-network-access', 'loopback-network'])(
@@ -20,9 +20,15 @@ describe('permissions', () => {
     },
   );
 
-  it('a camera or a microphone is denied to our page', () => {
-    expect(isPermissionGranted({ ...own, permission: 'media', devices: ['video'] })).toBe(false);
-    expect(isPermissionGranted({ ...own, permission: 'media', devices: ['audio'] })).toBe(false);
+  it('a camera is denied to our page, and sound unless it is shared', () => {
+    const media = { ...own, permission: 'media' };
+    expect(isPermissionGranted({ ...media, devices: ['video'] })).toBe(false);
+    expect(isPermissionGranted({ ...media, devices: ['audio'] })).toBe(false);
+    const shared = { ...media, isSoundAllowed: true };
+    expect(isPermissionGranted({ ...shared, devices: ['audio'] })).toBe(true);
+    expect(isPermissionGranted({ ...shared, devices: ['video'] })).toBe(false);
+    expect(isPermissionGranted({ ...shared, devices: ['audio', 'video'] })).toBe(false);
+    expect(isPermissionGranted({ ...shared, devices: ['audio'], isMainFrame: false })).toBe(false);
   });
 
   it.each([

@@ -26,6 +26,19 @@ describe('sharing', () => {
     expect(sharing.isActive).toBe(false);
   });
 
+  it('has sound while a source with sound is shared, and not when it has been stopped', () => {
+    const sharing = open();
+    sharing.begin({ ...SCREEN, sound: { deviceId: 'default', name: 'Microphone' } });
+    expect(sharing.isSoundShared).toBe(true);
+    sharing.takeSource();
+    expect(sharing.isSoundShared).toBe(true);
+    sharing.announceStop();
+    expect(sharing.isSoundShared).toBe(false);
+    sharing.end();
+    sharing.begin(SCREEN);
+    expect(sharing.isSoundShared).toBe(false);
+  });
+
   it('can be given another source while it goes on', () => {
     const sharing = open();
     sharing.begin(SCREEN);

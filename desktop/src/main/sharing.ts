@@ -44,6 +44,12 @@ export class Sharing {
     return this.#state.source;
   }
 
+  /** The person has chosen to share sound, and shares. */
+  get isSoundShared(): boolean {
+    const state = this.#state;
+    return (state.kind === 'armed' || state.kind === 'sharing') && state.source.sound !== undefined;
+  }
+
   get description(): ShareState {
     switch (this.#state.kind) {
       case 'idle':

@@ -1,19 +1,36 @@
-/** The captured screen: one track that both paths use, and a small copy of it for the preview. */
-import { CodedError } from '@proofcast/shared';
+/** The captured screen: one track that both paths use, a small copy of it for the preview, and the sound with it. */
+import { CodedError, toCodedError } from '@proofcast/shared';
+import type { SoundSource } from '../ipc.ts';
 import { CAPTURE } from './config.ts';
+import { Sound } from './sound.ts';
+
+/** What the recorder and the live path get. */
+export interface CapturedTracks {
+  readonly picture: MediaStreamTrack;
+  /** Null: the share is silent. */
+  readonly sound: MediaStreamTrack | null;
+}
 
 export interface Capture {
-  readonly track: MediaStreamTrack;
+  readonly tracks: CapturedTracks;
   readonly preview: MediaStream;
-  /** Releases the screen. Idempotent. */
+  /** Null when none was asked for, or the system has none. */
+  readonly sound: Sound | null;
+  /** Releases the screen and the sound. Idempotent. */
   close(): void;
 }
 
-/**
- * Captures the source that `beginSharing` has named. `onEnded` is called when the system or the person ends the capture
- * from outside. Throws a coded error that says why nothing can be captured.
- */
-export async function startCapture(onEnded: (capture: Capture) => void): Promise<Capture> {
+export interface CaptureOptions {
+  /** The sound to be shared with the picture, if any. */
+  readonly soundSource: SoundSource | undefined;
+  /** The system or the person has ended the capture from outside. */
+  readonly onEnded: (capture: Capture) => void;
+  /** Why there is no sound at the moment although it is shared; null when there is. The picture is not its business. */
+  readonly onSoundFailure: (error: CodedError | null) => void;
+}
+
+/** Captures the source that `beginSharing` has named. Throws a coded error that says why nothing can be captured. */
+export async function startCapture(options: CaptureOptions): Promise<Capture> {
   const stream = await navigator.mediaDevices
     .getDisplayMedia({
       video: {
@@ -30,20 +47,36 @@ export async function startCapture(onEnded: (capture: Capture) => void): Promise
   if (!track) throw new CodedError('MEDIA_UNSUPPORTED', 'The system gave no picture of this source.');
   // Sharp text matters more than smooth motion.
   track.contentHint = 'detail';
-  const previewTrack = await createPreviewTrack(track);
-  if (track.readyState === 'ended') throw explain(null);
-  const onTrackEnded = () => onEnded(capture);
+  const [previewTrack, sound] = await Promise.all([createPreviewTrack(track), openSound(options)]);
+  const onTrackEnded = () => options.onEnded(capture);
   const capture: Capture = {
-    track,
+    tracks: { picture: track, sound: sound?.track ?? null },
     preview: new MediaStream([previewTrack]),
+    sound,
     close() {
       track.removeEventListener('ended', onTrackEnded);
       previewTrack.stop();
       track.stop();
+      sound?.close();
     },
   };
+  if (track.readyState === 'ended') {
+    capture.close();
+    throw explain(null);
+  }
   track.addEventListener('ended', onTrackEnded, { once: true });
   return capture;
+}
+
+/** A share whose sound cannot be had is a silent one. */
+async function openSound({ soundSource, onSoundFailure }: CaptureOptions): Promise<Sound | null> {
+  if (!soundSource) return null;
+  try {
+    return await Sound.open({ source: soundSource, onFailure: onSoundFailure });
+  } catch (error) {
+    onSoundFailure(toCodedError(error));
+    return null;
+  }
 }
 
 async function createPreviewTrack(track: MediaStreamTrack): Promise<MediaStreamTrack> {

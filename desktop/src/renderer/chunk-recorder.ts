@@ -4,6 +4,7 @@
  */
 import { CodedError, type EpochStart } from '@proofcast/shared';
 import { MAX_SOURCE_NAME_LENGTH } from '../ipc.ts';
+import type { CapturedTracks } from './capture.ts';
 import { RECORDER } from './config.ts';
 import { timeOfNextPictureUs } from './next-picture.ts';
 
@@ -33,20 +34,22 @@ export class ChunkRecorder {
 
   /** Starts to record. `onFailed` is called once, when nothing more can be recorded or delivered. */
   constructor(options: {
-    track: MediaStreamTrack;
+    tracks: CapturedTracks;
     sourceName: string;
     sink: ChunkSink;
     onFailed: (error: CodedError) => void;
   }) {
-    const { track, sourceName, sink, onFailed } = options;
+    const { sourceName, sink, onFailed } = options;
+    const { picture: track, sound } = options.tracks;
     this.#sink = sink;
     this.#onFailed = onFailed;
     const recorderOptions: KeyFrameOptions = {
-      mimeType: RECORDER.mimeType,
+      mimeType: sound ? RECORDER.soundMimeType : RECORDER.mimeType,
+      audioBitsPerSecond: RECORDER.audioBitsPerSecond,
       videoBitsPerSecond: RECORDER.videoBitsPerSecond,
       videoKeyFrameIntervalDuration: RECORDER.keyFrameIntervalMs,
     };
-    const recorder = new MediaRecorder(new MediaStream([track]), recorderOptions);
+    const recorder = new MediaRecorder(new MediaStream(sound ? [track, sound] : [track]), recorderOptions);
     this.#recorder = recorder;
     this.#stopped = new Promise((resolve) =>
       recorder.addEventListener('stop', () => resolve(), { once: true }),
@@ -66,7 +69,7 @@ export class ChunkRecorder {
     // Timestamp zero is the first picture that the recorder gets, and that may take its time on a busy machine.
     this.#deliver(async () => {
       const startedAtUs = await timeOfNextPictureUs(track, this.#stopped);
-      await sink.beginEpoch(this.#describe(track, sourceName, startedAtUs));
+      await sink.beginEpoch(this.#describe(options.tracks, sourceName, startedAtUs));
     });
   }
 
@@ -85,15 +88,15 @@ export class ChunkRecorder {
     await this.#deliveries;
   }
 
-  #describe(track: MediaStreamTrack, sourceName: string, startedAtUs: number): EpochStart {
-    const { width = 1, height = 1 } = track.getSettings();
+  #describe({ picture, sound }: CapturedTracks, sourceName: string, startedAtUs: number): EpochStart {
+    const { width = 1, height = 1 } = picture.getSettings();
     return {
       mimeType: this.#recorder.mimeType,
       startedAtUs,
       sourceName: sourceName.slice(0, MAX_SOURCE_NAME_LENGTH),
       widthPx: Math.round(width),
       heightPx: Math.round(height),
-      hasAudio: false,
+      hasAudio: sound !== null,
     };
   }
 

@@ -11,10 +11,20 @@ export const CAPTURE = {
   previewWidthPx: 960,
 } as const;
 
+export const SOUND = {
+  /** A system whose sound has not started by then will not. */
+  startTimeoutMs: 3_000,
+  /** A power of two (W3C Web Audio 1.1, 1.8); 43 ms at 48 kHz. */
+  meterSamples: 2_048,
+  meterIntervalMs: 100,
+} as const;
+
 export const RECORDER = {
   /** VP8: recorded and played by every browser with MediaSource, and the cheapest to encode. */
   mimeType: 'video/webm;codecs=vp8',
+  soundMimeType: 'video/webm;codecs=vp8,opus',
   videoBitsPerSecond: 2_500_000,
+  audioBitsPerSecond: 64_000,
   sliceMs: 2_000,
   /** Milliseconds between keyframes; with it every slice can be joined by a viewer. */
   keyFrameIntervalMs: 2_000,

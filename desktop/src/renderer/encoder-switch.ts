@@ -1,15 +1,19 @@
 /**
  * Turns the encoder of one sender on and off. An encoder that is off costs nothing and sends nothing, while the
- * connection stays up, so that the first viewer need not wait for one; turned on, it begins with a keyframe.
+ * connection stays up, so that the first viewer need not wait for one; turned on, it begins with a keyframe. The sender
+ * is off at first.
  */
 export class EncoderSwitch {
   readonly #sender: RTCRtpSender;
+  readonly #degradation: RTCDegradationPreference | undefined;
   #isWanted = false;
-  #isOn: boolean | undefined;
+  #isOn = false;
   #working: Promise<void> | undefined;
 
-  constructor(sender: RTCRtpSender) {
+  /** `degradation`: what is given up of a picture when the network is narrow. */
+  constructor(sender: RTCRtpSender, degradation?: RTCDegradationPreference) {
     this.#sender = sender;
+    this.#degradation = degradation;
   }
 
   /** Resolves when the sender does what was wanted last. Rejects when the browser refuses. */
@@ -38,8 +42,7 @@ export class EncoderSwitch {
     return this.#sender.setParameters({
       ...parameters,
       encodings: encodings.map((encoding) => ({ ...encoding, active: isOn })),
-      // When the network is narrow, frames become fewer rather than blurred: text must stay readable.
-      degradationPreference: 'maintain-resolution',
+      ...(this.#degradation ? { degradationPreference: this.#degradation } : {}),
     });
   }
 }

@@ -37,6 +37,12 @@ export function liveText(path: LivePath, nowMs: number): PathText {
   }
 }
 
+/** `failure`: why there is only silence at the moment. */
+export function soundText(name: string, failure: CodedError | null): PathText {
+  if (failure) return { mark: 'warning', title: 'Silent', detail: failure.message };
+  return { mark: 'good', title: name, detail: 'Goes live and into the recording.' };
+}
+
 /** `failure`: why nothing is recorded at the moment, as far as this process knows. */
 export function recordingText(path: RecordingPath, failure: CodedError | null, nowMs: number): PathText {
   if (failure && path.kind !== 'failed') return failureText(path, failure);

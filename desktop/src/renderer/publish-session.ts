@@ -3,8 +3,8 @@
  * ends the share or hurts the other path, and a source that goes away or is changed does not end it either.
  */
 import { CodedError, toCodedError, type Id } from '@proofcast/shared';
-import type { SharedSource, ShareState } from '../ipc.ts';
-import { startCapture, type Capture } from './capture.ts';
+import type { SharedSource, ShareState, SoundSource } from '../ipc.ts';
+import { startCapture, type Capture, type CapturedTracks } from './capture.ts';
 import { LAST_SLICES_TIMEOUT_MS, SOURCE_GONE_STOP_MS } from './config.ts';
 import { ask } from './main-process.ts';
 import { RecordingFeed, type FeedEndReason } from './recording-feed.ts';
@@ -31,8 +31,18 @@ export interface RunningSession {
   readonly live: LivePath;
   /** Why nothing is recorded at the moment, as far as this process knows. */
   readonly recordingFailure: CodedError | null;
+  readonly sound: SharedSound | null;
   /** When the page died that had begun the share; null when that is this one. */
   readonly interruptedAtMs: number | null;
+}
+
+/** The sound that is shared with the picture. */
+export interface SharedSound {
+  readonly name: string;
+  /** Why there is only silence at the moment. */
+  readonly failure: CodedError | null;
+  /** 0 to 1, as loud as it is now. */
+  readonly readLevel: () => number;
 }
 
 /** What hangs on one captured source. */
@@ -56,6 +66,7 @@ export class PublishSession {
   #choices = 0;
   #stopping: Promise<void> | undefined;
   #deadline: number | undefined;
+  #soundFailure: CodedError | null = null;
   #isWatched = false;
   #stillsIntervalMs: number | null = null;
 
@@ -105,13 +116,13 @@ export class PublishSession {
     try {
       await ask('beginSharing', { source });
       if (isOvertaken()) return;
-      const capture = await this.#capture();
+      const capture = await this.#capture(source);
       if (isOvertaken()) return capture.close();
       if (this.#take) this.#endTake(this.#take, 'source-changed');
       // The last slices of one source must not get among those of the next one.
       await this.#winding;
       if (isOvertaken()) return capture.close();
-      if (capture.track.readyState === 'live') return this.#beginTake(source, capture, state);
+      if (capture.tracks.picture.readyState === 'live') return this.#beginTake(source, capture, state);
       capture.close();
       throw sourceGone(source);
     } catch (error) {
@@ -167,7 +178,7 @@ export class PublishSession {
       try {
         await arm();
         isArmed = true;
-        const capture = await this.#capture();
+        const capture = await this.#capture(source);
         if (!this.#isAborted) return this.#beginTake(source, capture, begun);
         capture.close();
         await this.#giveUp(null);
@@ -192,8 +203,20 @@ export class PublishSession {
     this.#update({ changeFailure: failure });
   }
 
-  #capture(): Promise<Capture> {
-    return startCapture((capture) => this.#onCaptureEnded(capture));
+  #capture({ sound }: SharedSource): Promise<Capture> {
+    this.#soundFailure = null;
+    return startCapture({
+      soundSource: sound,
+      onEnded: (capture) => this.#onCaptureEnded(capture),
+      onSoundFailure: (failure) => this.#onSoundFailure(sound, failure),
+    });
+  }
+
+  #onSoundFailure(sound: SoundSource | undefined, failure: CodedError | null): void {
+    this.#soundFailure = failure;
+    const shared =
+      this.#state.kind === 'sharing' || this.#state.kind === 'stopping' ? this.#state.sound : null;
+    if (shared && shared.name === sound?.name) this.#update({ sound: { ...shared, failure } });
   }
 
   #beginTake(
@@ -204,13 +227,13 @@ export class PublishSession {
       interruptedAtMs,
     }: Partial<RunningSession> & Pick<RunningSession, 'interruptedAtMs'>,
   ): void {
-    const { track, preview } = capture;
+    const { tracks, preview } = capture;
     const feed = new RecordingFeed({
-      track,
+      tracks,
       source,
       onFailure: (recordingFailure) => this.#update({ recordingFailure }),
     });
-    const camera = new StillCamera(track, (bytes, captureTimeUs) =>
+    const camera = new StillCamera(tracks.picture, (bytes, captureTimeUs) =>
       ask('sendStill', { bytes, captureTimeUs }),
     );
     this.#take = { capture, feed, camera };
@@ -224,18 +247,25 @@ export class PublishSession {
       changeFailure: null,
       live: this.#publisher?.path ?? { kind: 'connecting' },
       recordingFailure: null,
+      sound: this.#describeSound(source, capture),
       interruptedAtMs,
     });
     feed.setWatched(this.#isWatched);
     camera.setInterval(this.#stillsIntervalMs);
     feed.start();
-    if (this.#publisher) this.#publisher.replaceTrack(track);
-    else this.#publish(track);
+    if (this.#publisher) this.#publisher.replaceTracks(tracks);
+    else this.#publish(tracks);
   }
 
-  #publish(track: MediaStreamTrack): void {
+  #describeSound({ sound }: SharedSource, capture: Capture): SharedSound | null {
+    if (!sound) return null;
+    const readLevel = () => capture.sound?.readLevel() ?? 0;
+    return { name: sound.name, failure: this.#soundFailure, readLevel };
+  }
+
+  #publish(tracks: CapturedTracks): void {
     this.#publisher = new SfuPublisher({
-      track,
+      tracks,
       readAccess: (isRefused) => ask('readSfuAccess', { isRefused }),
       onChanged: (live) => this.#update({ live }),
     });
@@ -265,6 +295,7 @@ export class PublishSession {
       changeFailure: null,
       live: { kind: 'idle' },
       recordingFailure: null,
+      sound: null,
       ...waiting,
     });
     window.clearTimeout(this.#deadline);

@@ -5,6 +5,7 @@
 import { CodedError, createReconnectPolicy, toCodedError, type Id } from '@proofcast/shared';
 import type { IpcParams, SharedSource } from '../ipc.ts';
 import { isRecordingReplaceable } from '../refusals.ts';
+import type { CapturedTracks } from './capture.ts';
 import { ChunkRecorder, type ChunkSink } from './chunk-recorder.ts';
 import { RECORDING_PROVEN_MS, RECORDING_RETRY, REFUSED_RETRY, SUSPEND_TOLERANCE_MS } from './config.ts';
 import { ask } from './main-process.ts';
@@ -23,7 +24,7 @@ interface Run {
 }
 
 export class RecordingFeed {
-  readonly #track: MediaStreamTrack;
+  readonly #tracks: CapturedTracks;
   readonly #source: SharedSource;
   readonly #onFailure: (error: CodedError | null) => void;
   readonly #policy = createReconnectPolicy(RECORDING_RETRY);
@@ -36,11 +37,11 @@ export class RecordingFeed {
 
   /** `onFailure` hears why nothing is recorded at the moment, and null when something is again. */
   constructor(options: {
-    track: MediaStreamTrack;
+    tracks: CapturedTracks;
     source: SharedSource;
     onFailure: (error: CodedError | null) => void;
   }) {
-    this.#track = options.track;
+    this.#tracks = options.tracks;
     this.#source = options.source;
     this.#onFailure = options.onFailure;
   }
@@ -85,7 +86,7 @@ export class RecordingFeed {
       if (this.#isStopped) return;
       const run: Run = { recordingId, beganAtMs: performance.now(), epoch: null, isLast: false };
       const recorder = new ChunkRecorder({
-        track: this.#track,
+        tracks: this.#tracks,
         sourceName: this.#source.name,
         sink: this.#sinkOf(run),
         onFailed: (error) => this.#onFailed(error),

@@ -1,5 +1,6 @@
 /**
- * One attempt to publish to the SFU: a websocket for signalling, a transport, a producer. It ends with the first error
+ * One attempt to publish to the SFU: a websocket for signalling, a transport, a producer for the picture and one for
+ * sound. It ends with the first error
  * that it cannot mend by itself; the next attempt is the publisher's.
  */
 import {
@@ -14,6 +15,7 @@ import { Device } from 'mediasoup-client';
 import type { ConnectionState, Producer, Transport } from 'mediasoup-client/types';
 import type { Static } from 'typebox';
 import type { SfuAccess } from '../ipc.ts';
+import type { CapturedTracks } from './capture.ts';
 import { SFU } from './config.ts';
 import { EncoderSwitch } from './encoder-switch.ts';
 
@@ -27,6 +29,12 @@ export interface PublicationListener {
   onFailed(error: CodedError): void;
 }
 
+/** One track on its way. */
+interface Sending {
+  readonly producer: Producer;
+  readonly encoder: EncoderSwitch | undefined;
+}
+
 type StreamEndCode = Static<typeof SFU_NOTIFICATIONS.streamClosed>['code'];
 type Rpc = RpcClient<typeof SFU_REQUESTS, typeof SFU_NOTIFICATIONS>;
 
@@ -36,9 +44,11 @@ export class SfuPublication {
   readonly #socket: WebSocket;
   readonly #rpc: Rpc;
   #transport: Transport | undefined;
-  #producer: Producer | undefined;
-  #encoder: EncoderSwitch | undefined;
-  #track: MediaStreamTrack;
+  #picture: Sending | undefined;
+  #sound: Sending | undefined;
+  #tracks: CapturedTracks;
+  /** What is done for the sound, one after the other. */
+  #soundWork: Promise<void> = Promise.resolve();
   /** Somebody watches: only then is anything encoded and sent. */
   #isWanted = false;
   #liveSinceMs: number | undefined;
@@ -46,10 +56,10 @@ export class SfuPublication {
   #republish: (() => Promise<void>) | undefined;
   #isOver = false;
 
-  /** Connects and publishes `track`, which stays the caller's. */
-  constructor(access: SfuAccess, track: MediaStreamTrack, listener: PublicationListener) {
+  /** Connects and publishes `tracks`, which stay the caller's. */
+  constructor(access: SfuAccess, tracks: CapturedTracks, listener: PublicationListener) {
     this.#access = access;
-    this.#track = track;
+    this.#tracks = tracks;
     this.#listener = listener;
     this.#socket = new WebSocket(access.url);
     this.#rpc = new RpcClient({
@@ -77,10 +87,11 @@ export class SfuPublication {
     await this.#rpc.request('authenticate', { token });
   }
 
-  /** Sends `track` instead; it stays the caller's. */
-  replaceTrack(track: MediaStreamTrack): void {
-    this.#track = track;
-    if (this.#producer) this.#attempt(this.#producer.replaceTrack({ track }));
+  /** Sends `tracks` instead; they stay the caller's. */
+  replaceTracks(tracks: CapturedTracks): void {
+    this.#tracks = tracks;
+    if (this.#picture) this.#attempt(this.#picture.producer.replaceTrack({ track: tracks.picture }));
+    if (this.#picture && this.#transport) this.#sendSoundOver(this.#transport);
   }
 
   /** Ends the publication without a report. Idempotent. */
@@ -126,28 +137,52 @@ export class SfuPublication {
       ({ mimeType }) => mimeType.toLowerCase() === SFU.codec,
     );
     if (!codec) throw new CodedError('MEDIA_UNSUPPORTED', `The server does not take ${SFU.codec}.`);
-    const track = this.#track;
+    const track = this.#tracks.picture;
     const producer = await transport.produce({
       track,
       codec,
-      encodings: SFU.encodings.map((encoding) => ({ ...encoding })),
+      encodings: SFU.encodings.map((encoding) => ({ ...encoding, active: false })),
       codecOptions: { videoGoogleStartBitrate: SFU.startBitrateKbps },
       stopTracks: false,
       // The recorder uses the same track: it must go on whether or not anybody watches.
       disableTrackOnPause: false,
     });
     if (this.#transport !== transport) return;
-    this.#producer = producer;
-    if (producer.rtpSender) {
-      this.#encoder = new EncoderSwitch(producer.rtpSender);
-      await this.#encoder.set(this.#isWanted);
-    }
-    if (track !== this.#track) await producer.replaceTrack({ track: this.#track });
+    // When the network is narrow, frames become fewer rather than blurred: text must stay readable.
+    this.#picture = { producer, encoder: encoderOf(producer, 'maintain-resolution') };
+    this.#sendSoundOver(transport);
+    await this.#picture.encoder?.set(this.#isWanted);
+    const { picture } = this.#tracks;
+    if (track !== picture) await producer.replaceTrack({ track: picture });
+  }
+
+  #sendSoundOver(transport: Transport): void {
+    this.#soundWork = this.#soundWork.then(() => this.#sendSound(transport));
+    this.#attempt(this.#soundWork);
+  }
+
+  /** A share that was silent at first gets its sound when there is some; one that falls silent sends nothing. */
+  async #sendSound(transport: Transport): Promise<void> {
+    const { sound } = this.#tracks;
+    if (this.#transport !== transport) return;
+    if (this.#sound) return this.#sound.producer.replaceTrack({ track: sound });
+    if (!sound) return;
+    const producer = await transport.produce({
+      track: sound,
+      encodings: [{ active: false }],
+      codecOptions: { opusStereo: true, opusDtx: true, opusFec: true },
+      stopTracks: false,
+      disableTrackOnPause: false,
+    });
+    if (this.#transport !== transport) return;
+    this.#sound = { producer, encoder: encoderOf(producer) };
+    await this.#sound.encoder?.set(this.#isWanted);
   }
 
   #onAudience({ viewerCount, isWanted }: { viewerCount: number; isWanted: boolean }): void {
     this.#isWanted = isWanted;
-    if (this.#encoder) this.#attempt(this.#encoder.set(isWanted));
+    for (const sending of [this.#picture, this.#sound])
+      if (sending?.encoder) this.#attempt(sending.encoder.set(isWanted));
     this.#listener.onViewers(viewerCount);
   }
 
@@ -160,8 +195,9 @@ export class SfuPublication {
     if (code !== 'WORKER_DIED' || !wasStable || !republish) return this.#fail(error);
     this.#transport?.close();
     this.#transport = undefined;
-    this.#producer = undefined;
-    this.#encoder = undefined;
+    this.#picture = undefined;
+    this.#sound = undefined;
+    this.#soundWork = Promise.resolve();
     this.#isWanted = false;
     this.#liveSinceMs = undefined;
     this.#listener.onInterrupted();
@@ -227,6 +263,13 @@ export class SfuPublication {
     this.close();
     this.#listener.onFailed(error);
   }
+}
+
+function encoderOf(
+  { rtpSender }: Producer,
+  degradation?: RTCDegradationPreference,
+): EncoderSwitch | undefined {
+  return rtpSender && new EncoderSwitch(rtpSender, degradation);
 }
 
 function toPublicationError(error: unknown): CodedError {

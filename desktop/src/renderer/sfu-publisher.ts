@@ -1,6 +1,7 @@
-/** The live path: publishes the track to the SFU for as long as it is wanted, however often that breaks. */
+/** The live path: publishes what is captured to the SFU for as long as it is wanted, however often that breaks. */
 import { CodedError, createReconnectPolicy, toCodedError, type ErrorCode } from '@proofcast/shared';
 import type { SfuAccess } from '../ipc.ts';
+import type { CapturedTracks } from './capture.ts';
 import { SFU } from './config.ts';
 import { SfuPublication } from './sfu-publication.ts';
 
@@ -17,7 +18,7 @@ export type LivePath =
 const TOKEN_REFUSALS: readonly ErrorCode[] = ['UNAUTHENTICATED', 'TOKEN_INVALID', 'TOKEN_EXPIRED'];
 
 export class SfuPublisher {
-  #track: MediaStreamTrack;
+  #tracks: CapturedTracks;
   readonly #readAccess: (isRefused: boolean) => Promise<SfuAccess>;
   readonly #onChanged: (path: LivePath) => void;
   readonly #policy = createReconnectPolicy(SFU.reconnect);
@@ -29,12 +30,12 @@ export class SfuPublisher {
   #isClosed = false;
 
   constructor(options: {
-    track: MediaStreamTrack;
+    tracks: CapturedTracks;
     /** `isRefused`: the SFU did not take the token of the last answer. */
     readAccess: (isRefused: boolean) => Promise<SfuAccess>;
     onChanged: (path: LivePath) => void;
   }) {
-    this.#track = options.track;
+    this.#tracks = options.tracks;
     this.#readAccess = options.readAccess;
     this.#onChanged = options.onChanged;
   }
@@ -49,10 +50,10 @@ export class SfuPublisher {
     return this.#path;
   }
 
-  /** Publishes `track` from now on; viewers stay where they are. */
-  replaceTrack(track: MediaStreamTrack): void {
-    this.#track = track;
-    this.#publication?.replaceTrack(track);
+  /** Publishes `tracks` from now on; viewers stay where they are. */
+  replaceTracks(tracks: CapturedTracks): void {
+    this.#tracks = tracks;
+    this.#publication?.replaceTracks(tracks);
   }
 
   /** Ends publishing. Idempotent. */
@@ -68,7 +69,7 @@ export class SfuPublisher {
     try {
       const access = await this.#readAccess(isRefused);
       if (this.#isClosed) return;
-      this.#publication = new SfuPublication(access, this.#track, {
+      this.#publication = new SfuPublication(access, this.#tracks, {
         onLive: () => this.#onLive(),
         onInterrupted: () => {
           this.#interrupted(new CodedError('UNAVAILABLE', 'The connection for media was interrupted.'));

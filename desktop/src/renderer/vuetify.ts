@@ -6,6 +6,7 @@ import {
   mdiClose,
   mdiCloseCircle,
   mdiInformationOutline,
+  mdiMenuDown,
 } from '@mdi/js';
 import { createVuetify } from 'vuetify';
 import { mdi } from 'vuetify/iconsets/mdi-svg';
@@ -24,6 +25,7 @@ export function createComponentLibrary() {
         info: `svg:${mdiInformationOutline}`,
         close: `svg:${mdiClose}`,
         clear: `svg:${mdiCloseCircle}`,
+        dropdown: `svg:${mdiMenuDown}`,
       },
     },
     theme: { defaultTheme: 'system', themes: { dark, light }, cspNonce: readCspNonce() },
@@ -31,6 +33,7 @@ export function createComponentLibrary() {
       global: { ripple: false },
       VBtn: { variant: 'flat', rounded: 'lg', height: 44 },
       VCard: { flat: true, rounded: 'xl' },
+      VSelect: { variant: 'outlined', hideDetails: 'auto', rounded: 'lg' },
       VTextField: { variant: 'outlined', hideDetails: 'auto', rounded: 'lg' },
       VAlert: { variant: 'tonal', rounded: 'lg', density: 'comfortable' },
       VDialog: { maxWidth: 480 },

@@ -1,5 +1,7 @@
 /** What a page can be told to do; the test calls it, the page implements it. Free of DOM types for the test's sake. */
 
+import type { ViewPreference } from '@proofcast/shared';
+
 export interface Access {
   /** `ws://…` with the path of the signalling. */
   readonly url: string;
@@ -39,6 +41,7 @@ export interface TestPage {
   pictures(streamId: string, colour: Colour, count: number): Promise<Picture>;
   /** How many pictures were decoded so far. */
   pictureCount(streamId: string): number;
+  prefer(streamId: string, preference: ViewPreference): Promise<void>;
   /** Audio packets received so far. */
   audioPackets(streamId: string): Promise<number>;
   /** The protocol and address that media arrives by. */

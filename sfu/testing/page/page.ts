@@ -5,6 +5,7 @@ import {
   SFU_REQUESTS,
   type ConsumerOptions,
   type TransportOptions,
+  type ViewPreference,
 } from '@proofcast/shared';
 import { Device } from 'mediasoup-client';
 import type { Consumer, RtpEncodingParameters, Transport } from 'mediasoup-client/types';
@@ -217,6 +218,10 @@ async function next(name: string): Promise<Record<string, unknown>> {
   }
 }
 
+async function prefer(streamId: string, preference: ViewPreference): Promise<void> {
+  await seatOn(streamId).link.rpc.request('prefer', { streamId, preference });
+}
+
 async function audioPackets(streamId: string): Promise<number> {
   let packets = 0;
   for (const consumer of seatOn(streamId).consumers.filter(({ kind }) => kind === 'audio')) {
@@ -241,6 +246,7 @@ window.testPage = {
   pictures,
   next,
   audioPackets,
+  prefer,
   selectedPath,
   pictureCount: (streamId) => seatOn(streamId).pictures.count,
   hangUp: (streamId) => seatOn(streamId).transport.close(),

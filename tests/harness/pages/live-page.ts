@@ -78,7 +78,7 @@ function drawRestlessly(context: CanvasRenderingContext2D): void {
 async function publish(options: Parameters<LivePageApi['publish']>[0]): Promise<void> {
   const { url, token, streamId } = options;
   const publisher = new SfuPublisher({
-    track: stampedTrack(options),
+    tracks: { picture: stampedTrack(options), sound: null },
     readAccess: async () => ({ url, token, streamId, renewInMs: 3_600_000 }),
     onChanged: (path) => {
       paths.push(path);
