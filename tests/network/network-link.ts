@@ -9,7 +9,7 @@ export type Traffic = { readonly protocol: 'udp' } | { readonly protocol: 'tcp';
 export const SERVER_DEVICE = 'server';
 
 /** What may wait in front of a narrow line, and how much of it may leave at once. */
-const QUEUE_MS = 400;
+const QUEUE_MS = 600;
 const BURST_BYTES = 5_000;
 
 export interface NetworkLinkOptions {

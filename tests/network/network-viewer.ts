@@ -1,39 +1,43 @@
-/** Somebody at the dashboard on a peer of a test network, who opens the wall and then touches nothing. */
-import type { Id } from '@proofcast/shared';
+/** Somebody at the dashboard on a peer of a test network, who opens a stream and then touches nothing. */
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 import type { PathName } from '../../dashboard/src/player/video-path.ts';
-import { tileOf } from '../harness/dashboard-driver.ts';
 import { watchStamps, type SeenStamp } from '../harness/stamp-readers.ts';
-import { keepPictureLog, readPictureLog, type PictureChange, type PictureLog } from './picture-log.ts';
+import { keepPictureLog, readPictureLog, STAGE, type PictureChange, type PictureLog } from './picture-log.ts';
 import type { NetworkLink } from './network-link.ts';
 import type { Peer } from './test-network.ts';
 
 /** Several browsers, an app and the services share the machine. */
 const TIMEOUT_MS = 60_000;
 
+const VIDEO = `${STAGE} [data-testid="video"]`;
+
+declare global {
+  interface Window {
+    peerConnections?: RTCPeerConnection[];
+  }
+}
+
 interface NetworkViewerOptions {
   readonly page: Page;
   readonly peer: Peer;
-  readonly streamId: Id;
-  readonly wallUrl: string;
+  readonly streamUrl: string;
 }
 
 export class NetworkViewer {
   readonly page: Page;
   readonly #peer: Peer;
-  readonly #streamId: Id;
-  readonly #wallUrl: string;
+  readonly #streamUrl: string;
 
-  private constructor({ page, peer, streamId, wallUrl }: NetworkViewerOptions) {
+  private constructor({ page, peer, streamUrl }: NetworkViewerOptions) {
     this.page = page;
     this.#peer = peer;
-    this.#streamId = streamId;
-    this.#wallUrl = wallUrl;
+    this.#streamUrl = streamUrl;
   }
 
   static async create(options: NetworkViewerOptions): Promise<NetworkViewer> {
-    await keepPictureLog(options.page, options.streamId);
+    await keepPictureLog(options.page);
+    await options.page.addInitScript(keepPeerConnections);
     return new NetworkViewer(options);
   }
 
@@ -41,9 +45,9 @@ export class NetworkViewer {
     return this.#peer.link;
   }
 
-  /** Opens the wall anew; resolves with the milliseconds from then to the first picture. */
-  async openWall(): Promise<number> {
-    await this.page.goto(this.#wallUrl);
+  /** Opens the stream in a new page; resolves with the milliseconds from then to the first picture. */
+  async open(): Promise<number> {
+    await this.page.goto(this.#streamUrl);
     let first: PictureChange | undefined;
     await this.#poll(
       ({ changes }) => (first = changes.find(({ picture }) => picture === 'playing')) !== undefined,
@@ -53,29 +57,63 @@ export class NetworkViewer {
 
   /** Resolves when the picture comes this way, at once when it does. */
   async waitForPath(path: PathName): Promise<void> {
-    await this.page
-      .locator(`[data-testid="tile-${this.#streamId}"][data-path="${path}"]`)
-      .waitFor({ timeout: TIMEOUT_MS });
+    await this.page.locator(`${STAGE}[data-path="${path}"]`).waitFor({ timeout: TIMEOUT_MS });
   }
 
-  /** Resolves when no picture is shown. */
-  async waitForNoPicture(): Promise<void> {
-    await this.page
-      .locator(`[data-testid="tile-${this.#streamId}"][data-path="none"]`)
-      .waitFor({ timeout: TIMEOUT_MS });
+  /** Resolves when the picture that was shown at a moment has been lost, or replaced by another one. */
+  async waitForLoss(sinceMs: number): Promise<void> {
+    await this.#poll(({ changes }) => changes.some(({ atMs }) => atMs > sinceMs));
+  }
+
+  /** Resolves when the page has said since a moment that there is no picture. */
+  async waitForNoPicture(sinceMs: number): Promise<void> {
+    await this.#poll(({ changes }) =>
+      changes.some(({ atMs, picture }) => atMs > sinceMs && picture === 'no-picture'),
+    );
+  }
+
+  /** What carries the picture that comes by WebRTC; null when none does. */
+  async mediaProtocol(): Promise<string | null> {
+    return this.page.evaluate(async () => {
+      for (const connection of window.peerConnections ?? []) {
+        if (connection.connectionState !== 'connected') continue;
+        const report = await connection.getStats();
+        const entries = [...report.values()] as Record<string, string | boolean>[];
+        const pair = entries.find(
+          (entry) => entry['type'] === 'candidate-pair' && entry['nominated'] === true,
+        );
+        const local = entries.find(({ id }) => id === pair?.['localCandidateId']);
+        if (local) return String(local['protocol']);
+      }
+      return null;
+    });
+  }
+
+  /** Of the picture that is shown; 0: there is none. */
+  widthPx(): Promise<number> {
+    return this.page.evaluate((selector) => {
+      return document.querySelector<HTMLVideoElement>(selector)?.videoWidth ?? 0;
+    }, VIDEO);
   }
 
   /** Resolves with so many pictures that were drawn on the publisher's screen after now. */
   async watch(count: number): Promise<SeenStamp[]> {
     const sinceMs = Date.now();
     const fresh = (seen: readonly SeenStamp[]) => seen.filter(({ stampMs }) => stampMs > sinceMs);
-    const { video } = tileOf(this.page, this.#streamId);
     return fresh(
-      await watchStamps(this.page, video, {
+      await watchStamps(this.page, VIDEO, {
         isEnough: (seen) => fresh(seen).length >= count,
         timeoutMs: TIMEOUT_MS,
       }),
     );
+  }
+
+  /** Watches until a moment. */
+  async watchUntil(untilMs: number): Promise<void> {
+    await watchStamps(this.page, VIDEO, {
+      isEnough: () => Date.now() >= untilMs,
+      timeoutMs: untilMs - Date.now() + TIMEOUT_MS,
+    });
   }
 
   log(): Promise<PictureLog> {
@@ -92,4 +130,17 @@ export class NetworkViewer {
   async #poll(isSo: (log: PictureLog) => boolean): Promise<void> {
     await expect.poll(async () => isSo(await this.log()), { timeout: TIMEOUT_MS }).toBe(true);
   }
+}
+
+/** Runs in the page: so that statistics can be read of what is otherwise nobody's business. */
+function keepPeerConnections(): void {
+  const connections: RTCPeerConnection[] = [];
+  window.peerConnections = connections;
+  const NativePeerConnection = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends NativePeerConnection {
+    constructor(configuration?: RTCConfiguration) {
+      super(configuration);
+      connections.push(this);
+    }
+  };
 }

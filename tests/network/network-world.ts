@@ -97,7 +97,7 @@ export class NetworkWorld {
     await chmod(executablePath, 0o755);
     const browser = await this.#parts.keep<Browser>(launchViewer({ executablePath, args: [TRUST_RELAY] }));
     const page = await signIn(browser, RELAY_URL, ADMIN);
-    return NetworkViewer.create({ page, peer, streamId: this.streamId, wallUrl: `${RELAY_URL}/live` });
+    return NetworkViewer.create({ page, peer, streamUrl: `${RELAY_URL}/live/${this.streamId}` });
   }
 
   /** What the SFU tells programs on its own machine. */

@@ -1,5 +1,4 @@
-/** What somebody sees of one stream on the wall, written down in the page itself: nothing is missed between two looks. */
-import type { Id } from '@proofcast/shared';
+/** What somebody sees of a stream that is shown alone, written down in the page itself: nothing is missed between looks. */
 import type { Page } from 'playwright-core';
 import type { PathName } from '../../dashboard/src/player/video-path.ts';
 
@@ -17,6 +16,8 @@ export interface Freeze {
 }
 
 export interface PictureLog {
+  /** When the page was asked for it. */
+  readonly readAtMs: number;
   /** When the page was opened. */
   readonly openedAtMs: number;
   readonly changes: readonly PictureChange[];
@@ -27,22 +28,24 @@ export interface PictureLog {
 
 declare global {
   interface Window {
-    pictureLog?: PictureLog;
+    pictureLog?: Omit<PictureLog, 'readAtMs'>;
   }
 }
+
+/** Says in its attributes what is shown, and holds it. */
+export const STAGE = '[data-testid="focus-stage"]';
 
 const FREEZE_MS = 1_000;
 const LOOK_MS = 50;
 
 /** Writes from the next page on that is opened in `page`. */
-export async function keepPictureLog(page: Page, streamId: Id): Promise<void> {
+export async function keepPictureLog(page: Page): Promise<void> {
   await page.addInitScript(
-    ({ testId, freezeMs, lookMs }) => {
+    ({ selector, freezeMs, lookMs }) => {
       const changes: PictureChange[] = [];
       const freezes: Freeze[] = [];
       const log = { openedAtMs: performance.timeOrigin, changes, movedAtMs: 0, freezes };
       window.pictureLog = log;
-      const selector = `[data-testid="${testId}"]`;
 
       const readState = (): void => {
         const { picture, path } = document.querySelector<HTMLElement>(selector)?.dataset ?? {};
@@ -73,13 +76,38 @@ export async function keepPictureLog(page: Page, streamId: Id): Promise<void> {
         log.movedAtMs = nowMs;
       }, lookMs);
     },
-    { testId: `tile-${streamId}`, freezeMs: FREEZE_MS, lookMs: LOOK_MS },
+    { selector: STAGE, freezeMs: FREEZE_MS, lookMs: LOOK_MS },
   );
 }
 
 /** What was written since the page was opened. */
 export async function readPictureLog(page: Page): Promise<PictureLog> {
-  const log = await page.evaluate(() => window.pictureLog);
-  if (!log) throw new Error('No picture log is kept in this page.');
-  return log;
+  return page.evaluate(() => {
+    if (!window.pictureLog) throw new Error('No picture log is kept in this page.');
+    return { readAtMs: Date.now(), ...window.pictureLog };
+  });
+}
+
+/** A page that looks for a picture says after 10 s that there is none; on a busy machine a little later. */
+export const MAX_SEARCH_MS = 14_000;
+
+/** The longest time for which the page said nothing but that it is looking for a picture. */
+export function longestSearchMs({ changes, readAtMs }: PictureLog): number {
+  const searches = changes.map(({ picture, atMs }, index) =>
+    picture === 'connecting' ? (changes[index + 1]?.atMs ?? readAtMs) - atMs : 0,
+  );
+  return Math.max(0, ...searches);
+}
+
+/** What was seen since a moment, for the report of a test: states with the milliseconds after that moment. */
+export function describeSince({ changes, freezes, openedAtMs }: PictureLog, sinceMs: number): string {
+  const beginMs = Math.max(sinceMs, openedAtMs);
+  const states = changes
+    .filter(({ atMs }) => atMs >= beginMs)
+    .map(
+      ({ atMs, picture, path }) => `${path === 'none' ? picture : path} at ${Math.round(atMs - beginMs)} ms`,
+    );
+  const stood = freezes.filter(({ fromMs, lastedMs }) => fromMs + lastedMs > beginMs);
+  const longestMs = Math.max(0, ...stood.map(({ lastedMs }) => lastedMs));
+  return `${states.join(', ') || 'no change'}; stood still ${stood.length} times, ${longestMs} ms at most`;
 }

@@ -11,6 +11,7 @@ import type {
   SentVideo,
 } from '../live-page-api.ts';
 import { decodeStamp, STAMP_HEIGHT_FRACTION, STAMP_SAMPLE } from '../stamp.ts';
+import { drawRestlessly } from './draw-restlessly.ts';
 import { drawStamp } from './draw-stamp.ts';
 
 const connections: RTCPeerConnection[] = [];
@@ -55,8 +56,9 @@ function stampedTrack(options: PublishedPicture): MediaStreamTrack {
   if (!context) throw new Error('This browser has no 2D canvas.');
   context.fillStyle = '#10202c';
   context.fillRect(0, 0, canvas.width, canvas.height);
+  const canvasSize = { width: canvas.width, height: canvas.height };
   setInterval(() => {
-    if (options.isRestless) drawRestlessly(context);
+    if (options.isRestless) drawRestlessly(context, { left: 0, top: 0, ...canvasSize });
     drawStamp(context, Date.now());
     drawn += 1;
     change();
@@ -65,14 +67,6 @@ function stampedTrack(options: PublishedPicture): MediaStreamTrack {
   if (!track) throw new Error('This browser cannot capture a canvas.');
   track.contentHint = 'detail';
   return track;
-}
-
-function drawRestlessly(context: CanvasRenderingContext2D): void {
-  const { width, height } = context.canvas;
-  for (let patch = 0; patch < 400; patch += 1) {
-    context.fillStyle = `hsl(${Math.random() * 360} 80% 50%)`;
-    context.fillRect(Math.random() * width, Math.random() * height, 24, 12);
-  }
 }
 
 async function publish(options: Parameters<LivePageApi['publish']>[0]): Promise<void> {
