@@ -37,7 +37,7 @@ describe.skipIf(!mayMake)(
       await viewer.link.block([UDP]);
       await viewer.waitForLoss(blockedMs);
       await viewer.waitForPath('webrtc');
-      await viewer.watch(10);
+      await viewer.watch(5);
       expect(await viewer.mediaProtocol()).toBe('tcp');
       const log = await viewer.log();
       await annotate(describeSince(log, blockedMs));
@@ -47,7 +47,7 @@ describe.skipIf(!mayMake)(
     it('[T1] UDP before somebody joins, the first picture comes by WebRTC over TCP', async ({ annotate }) => {
       const firstMs = await viewer.open();
       await viewer.waitForPath('webrtc');
-      await viewer.watch(10);
+      await viewer.watch(5);
       expect(await viewer.mediaProtocol()).toBe('tcp');
       const log = await viewer.log();
       await annotate(`first picture after ${firstMs} ms; ${describeSince(log, 0)}`);
@@ -61,13 +61,13 @@ describe.skipIf(!mayMake)(
       await viewer.link.block([UDP, MEDIA]);
       await viewer.waitForLoss(blockedMs);
       await viewer.waitForPath('relay');
-      await viewer.watch(10);
+      await viewer.watch(5);
       await annotate(`media blocked: ${describeSince(await viewer.log(), blockedMs)}`);
 
       await viewer.link.block([UDP, MEDIA, SIGNALLING]);
       const firstMs = await viewer.open();
       await viewer.waitForPath('relay');
-      await viewer.watch(10);
+      await viewer.watch(5);
       const log = await viewer.log();
       await annotate(`joined with signalling blocked: first picture after ${firstMs} ms`);
       expect(log.changes.map(({ path }) => path)).not.toContain('webrtc');
@@ -78,7 +78,7 @@ describe.skipIf(!mayMake)(
       const openedMs = Date.now();
       await viewer.link.block([]);
       await viewer.waitForPath('webrtc');
-      await viewer.watch(10);
+      await viewer.watch(5);
       const log = await viewer.log();
       await annotate(describeSince(log, openedMs));
       // The relay's picture was there until WebRTC had one.

@@ -40,7 +40,7 @@ describe.skipIf(!mayMake)(
       await annotate(`first chunk from there is durable after ${Date.now() - movedMs} ms`);
       await viewer.watchUntil(movedMs + WATCHED_MS);
       await viewer.waitForPath('webrtc');
-      await viewer.watch(10);
+      await viewer.watch(5);
       const log = await viewer.log();
       await annotate(describeSince(log, movedMs));
       expect(longestSearchMs(log)).toBeLessThan(MAX_SEARCH_MS);

@@ -1,6 +1,6 @@
 /** Somebody at the dashboard on a peer of a test network, who opens a stream and then touches nothing. */
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
-import { expect } from 'vitest';
 import type { PathName } from '../../dashboard/src/player/video-path.ts';
 import { watchStamps, type SeenStamp } from '../harness/stamp-readers.ts';
 import { keepPictureLog, readPictureLog, STAGE, type PictureChange, type PictureLog } from './picture-log.ts';
@@ -9,6 +9,7 @@ import type { Peer } from './test-network.ts';
 
 /** Several browsers, an app and the services share the machine. */
 const TIMEOUT_MS = 60_000;
+const POLL_MS = 50;
 
 const VIDEO = `${STAGE} [data-testid="video"]`;
 
@@ -52,7 +53,7 @@ export class NetworkViewer {
     await this.#poll(
       ({ changes }) => (first = changes.find(({ picture }) => picture === 'playing')) !== undefined,
     );
-    return first!.atMs - (await this.log()).openedAtMs;
+    return Math.round(first!.atMs - (await this.log()).openedAtMs);
   }
 
   /** Resolves when the picture comes this way, at once when it does. */
@@ -128,7 +129,11 @@ export class NetworkViewer {
   }
 
   async #poll(isSo: (log: PictureLog) => boolean): Promise<void> {
-    await expect.poll(async () => isSo(await this.log()), { timeout: TIMEOUT_MS }).toBe(true);
+    const deadlineMs = Date.now() + TIMEOUT_MS;
+    for (let log = await this.log(); !isSo(log); log = await this.log()) {
+      if (Date.now() > deadlineMs) throw new Error(`The page stays as it is: ${JSON.stringify(log.changes)}`);
+      await wait(POLL_MS);
+    }
   }
 }
 

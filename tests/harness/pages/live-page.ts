@@ -11,7 +11,6 @@ import type {
   SentVideo,
 } from '../live-page-api.ts';
 import { decodeStamp, STAMP_HEIGHT_FRACTION, STAMP_SAMPLE } from '../stamp.ts';
-import { drawRestlessly } from './draw-restlessly.ts';
 import { drawStamp } from './draw-stamp.ts';
 
 const connections: RTCPeerConnection[] = [];
@@ -56,9 +55,7 @@ function stampedTrack(options: PublishedPicture): MediaStreamTrack {
   if (!context) throw new Error('This browser has no 2D canvas.');
   context.fillStyle = '#10202c';
   context.fillRect(0, 0, canvas.width, canvas.height);
-  const canvasSize = { width: canvas.width, height: canvas.height };
   setInterval(() => {
-    if (options.isRestless) drawRestlessly(context, { left: 0, top: 0, ...canvasSize });
     drawStamp(context, Date.now());
     drawn += 1;
     change();
