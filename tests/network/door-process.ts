@@ -6,7 +6,7 @@ export interface DoorOptions {
   readonly socketPath: string;
 }
 
-const { socketPath } = readOptions<DoorOptions>();
+const { socketPath } = readOptions() as DoorOptions;
 
 const server = createServer((near) => {
   near.on('error', () => near.destroy());

@@ -15,7 +15,7 @@ const BLOCK_BYTES = 65_535;
 const TALKATIVE = ['-d', '-d'];
 const READY = 'starting data transfer loop';
 
-const { delayMs, lossShare, seed } = readOptions<LongLineOptions>();
+const { delayMs, lossShare, seed } = readOptions() as LongLineOptions;
 const random = seededRandom(seed);
 
 const socket = createSocket('udp4');
@@ -46,5 +46,5 @@ device.on('exit', () => process.exit(1));
 createInterface({ input: device.stderr }).on('line', (line) => {
   if (line.includes(READY)) announceReady();
   // An error or a warning; what else it says is about how it goes on.
-  else if (/ [EW] /.test(line)) console.error(line);
+  else if (/ [EW] /.test(line)) process.stderr.write(`${line}\n`);
 });

@@ -19,6 +19,7 @@ describe.skipIf(!mayMake)(
   () => {
     let world: NetworkWorld;
     let viewer: NetworkViewer;
+    let movedMs: number;
 
     beforeAll(async () => {
       world = await NetworkWorld.open();
@@ -31,7 +32,7 @@ describe.skipIf(!mayMake)(
 
     it('is seen again without anybody doing anything', async ({ annotate }) => {
       const before = world.publisher.link.address;
-      const movedMs = Date.now();
+      movedMs = Date.now();
       await world.publisher.changeNetwork();
       expect(world.publisher.link.address).not.toBe(before);
       await viewer.watch(1);
@@ -56,6 +57,8 @@ describe.skipIf(!mayMake)(
       expect(new Set(chunks.map(({ epoch }) => epoch)).size).toBe(1);
       const stamps = (await readFileFrames(path)).map(({ stampMs }) => stampMs);
       expect(stamps).not.toContain(null);
+      expect(stamps[0]).toBeLessThan(movedMs);
+      expect(stamps.at(-1)).toBeGreaterThan(movedMs + WATCHED_MS);
       await annotate(`${chunks.length} chunks, ${stamps.length} pictures`);
     });
   },

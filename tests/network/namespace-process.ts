@@ -41,9 +41,9 @@ export async function startInNamespace(
 }
 
 /** For the program itself: the options that it was started with. It ends when nobody wants it any more. */
-export function readOptions<T>(): T {
+export function readOptions(): unknown {
   process.on('disconnect', () => process.exit(0));
-  return JSON.parse(process.argv[2] ?? 'null') as T;
+  return JSON.parse(process.argv[2] ?? 'null');
 }
 
 /** For the program itself: it does what it is for. */

@@ -8,11 +8,12 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import type { Id } from '@proofcast/shared';
 import { TestClient } from '../../relay/testing/test-client.ts';
-import { startService, type ServiceProcess } from '../../scripts/service-process.ts';
+import { startService, type ServiceOptions } from '../../scripts/service-process.ts';
 import { CHROMIUM_PATH, launchViewer } from '../harness/chromium.ts';
 import { signIn, type Credentials } from '../harness/dashboard-driver.ts';
 import { DesktopDriver } from '../harness/desktop-driver.ts';
 import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
+import type { NamespaceDoor } from './namespace-door.ts';
 import { NetworkViewer } from './network-viewer.ts';
 import { SERVER_ADDRESS, TestNetwork, type Peer } from './test-network.ts';
 
@@ -60,9 +61,12 @@ export class NetworkWorld {
     openScreen = openStampedScreen,
   }: { openScreen?: () => Promise<StampedScreen> } = {}): Promise<NetworkWorld> {
     const folder = await mkdtemp(join(tmpdir(), 'proofcast-network-'));
-    const parts = new Parts(folder, await TestNetwork.open());
+    const parts = await Parts.open(folder);
     try {
-      const [screen] = await Promise.all([parts.keep(openScreen()), startServices(parts)]);
+      const opening = [parts.keep(openScreen()), startSfu(parts), startRelay(parts)] as const;
+      // When one of them fails, the others have ended as well, and what they have opened can be closed.
+      await Promise.allSettled(opening);
+      const [screen] = await Promise.all(opening);
       const admin = new TestClient(await parts.reach(PORTS.relay));
       await admin.call('signIn', { body: ADMIN });
       const { code } = await admin.call('createEnrolmentCode', { body: { deviceName: 'Desk 7' } });
@@ -100,11 +104,6 @@ export class NetworkWorld {
     return NetworkViewer.create({ page, peer, streamUrl: `${RELAY_URL}/live/${this.streamId}` });
   }
 
-  /** What the SFU tells programs on its own machine. */
-  async readSfuStatistics(): Promise<unknown> {
-    return (await fetch(new URL('/statistics', await this.#parts.reach(PORTS.signalling)))).json();
-  }
-
   /** Idempotent. */
   close(): Promise<void> {
     return this.#parts.close();
@@ -120,14 +119,26 @@ class Parts {
   readonly folder: string;
   readonly network: TestNetwork;
   readonly #opened: Closable[] = [];
-  readonly #doorToServer: ReturnType<TestNetwork['openDoor']>;
+  readonly #doorToServer: NamespaceDoor;
   readonly #reached = new Map<number, Promise<string>>();
   #closing: Promise<void> | undefined;
 
-  constructor(folder: string, network: TestNetwork) {
+  private constructor(folder: string, network: TestNetwork, doorToServer: NamespaceDoor) {
     this.folder = folder;
     this.network = network;
-    this.#doorToServer = network.openDoor(network.server);
+    this.#doorToServer = doorToServer;
+  }
+
+  static async open(folder: string): Promise<Parts> {
+    let network: TestNetwork | undefined;
+    try {
+      network = await TestNetwork.open();
+      return new Parts(folder, network, await network.openDoor(network.server));
+    } catch (error) {
+      await network?.close();
+      await rm(folder, { recursive: true });
+      throw error;
+    }
   }
 
   async keep<T extends Closable>(opening: Promise<T>): Promise<T> {
@@ -138,7 +149,7 @@ class Parts {
 
   /** The address under which this process reaches a port of the server. */
   reach(port: number): Promise<string> {
-    const known = this.#reached.get(port) ?? this.#doorToServer.then((door) => door.reach(port));
+    const known = this.#reached.get(port) ?? this.#doorToServer.reach(port);
     this.#reached.set(port, known);
     return known;
   }
@@ -156,38 +167,33 @@ class Parts {
   }
 }
 
-async function startServices(parts: Parts): Promise<void> {
-  const { prefix } = parts.network.server;
-  const keep = (starting: Promise<ServiceProcess>) =>
-    parts.keep(starting.then((service) => ({ close: () => service.stop() })));
-  await Promise.all([
-    keep(
-      startService({
-        entry: 'sfu/src/main.ts',
-        prefix,
-        env: {
-          SFU_HOST: '0.0.0.0',
-          SFU_PORT: String(PORTS.signalling),
-          SFU_MEDIA_ADDRESS: SERVER_ADDRESS,
-          SFU_MEDIA_PORT: String(PORTS.media),
-          SFU_WORKERS: '1',
-          TOKEN_JWKS_URL: `http://127.0.0.1:${PORTS.relay}/.well-known/jwks.json`,
-        },
-      }),
-    ),
-    keep(
-      startService({
-        entry: 'relay/src/main.ts',
-        prefix,
-        env: {
-          RELAY_HOST: '0.0.0.0',
-          RELAY_PORT: String(PORTS.relay),
-          SFU_PORT: String(PORTS.signalling),
-          DATA_DIR: join(parts.folder, 'data'),
-          ADMIN_EMAIL: ADMIN.email,
-          ADMIN_PASSWORD: ADMIN.password,
-        },
-      }),
-    ),
-  ]);
+const startSfu = (parts: Parts): Promise<unknown> =>
+  startOnServer(parts, {
+    entry: 'sfu/src/main.ts',
+    env: {
+      SFU_HOST: '0.0.0.0',
+      SFU_PORT: String(PORTS.signalling),
+      SFU_MEDIA_ADDRESS: SERVER_ADDRESS,
+      SFU_MEDIA_PORT: String(PORTS.media),
+      SFU_WORKERS: '1',
+      TOKEN_JWKS_URL: `http://127.0.0.1:${PORTS.relay}/.well-known/jwks.json`,
+    },
+  });
+
+const startRelay = (parts: Parts): Promise<unknown> =>
+  startOnServer(parts, {
+    entry: 'relay/src/main.ts',
+    env: {
+      RELAY_HOST: '0.0.0.0',
+      RELAY_PORT: String(PORTS.relay),
+      SFU_PORT: String(PORTS.signalling),
+      DATA_DIR: join(parts.folder, 'data'),
+      ADMIN_EMAIL: ADMIN.email,
+      ADMIN_PASSWORD: ADMIN.password,
+    },
+  });
+
+async function startOnServer(parts: Parts, options: ServiceOptions): Promise<void> {
+  const starting = startService({ ...options, prefix: parts.network.server.prefix });
+  await parts.keep(starting.then((service) => ({ close: () => service.stop() })));
 }
