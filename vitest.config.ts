@@ -27,7 +27,9 @@ export default defineConfig({
           name: 'system',
           exclude: ['**/node_modules/**', ...JOURNEYS],
           sequence: { groupOrder: 1 },
-          include: ['tests/{bench,contract,electron-stand-in,fuzz,harness,media,repository}/**/*.test.ts'],
+          include: [
+            'tests/{bench,contract,electron-stand-in,fuzz,harness,media,network,repository}/**/*.test.ts',
+          ],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

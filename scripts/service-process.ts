@@ -25,6 +25,8 @@ export interface ServiceOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Hears every line that the process prints. */
   readonly onLine?: (line: string) => void;
+  /** A program and its arguments by which the process is run; it has to become that process. */
+  readonly prefix?: readonly string[];
 }
 
 /**
@@ -32,8 +34,14 @@ export interface ServiceOptions {
  * reaches only the script, which then ends things in order; and a channel, by whose end it notices that the script is
  * gone.
  */
-export async function startService({ entry, env, onLine }: ServiceOptions): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry], {
+export async function startService({
+  entry,
+  env,
+  onLine,
+  prefix = [],
+}: ServiceOptions): Promise<ServiceProcess> {
+  const command = [...prefix, process.execPath, '--disable-warning=ExperimentalWarning', entry];
+  const child = spawn(command[0]!, command.slice(1), {
     cwd: ROOT,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

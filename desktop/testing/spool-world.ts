@@ -88,6 +88,7 @@ export const UPLOAD_LIMITS: UploadLimits = {
   maxInFlightBytes: 1024 * KIB,
   pingIntervalMs: 5_000,
   maxSilentPings: 3,
+  addressCheckMs: 1_000,
   ackTimeoutMs: 5_000,
   maxRefusalsOfOneChunk: 3,
   statusIntervalMs: 60_000,

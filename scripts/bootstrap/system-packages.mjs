@@ -30,6 +30,8 @@ export const NEEDED_TO_RUN = [
   },
   { package: 'xvfb', command: 'Xvfb', why: 'a screen to capture where there is none', onlyOn: 'linux' },
   { package: 'fonts-dejavu-core', fonts: true, why: 'readable text on that screen', onlyOn: 'linux' },
+  { package: 'iproute2', command: 'ip', why: 'makes the networks of the tests', onlyOn: 'linux' },
+  { package: 'socat', command: 'socat', why: 'makes them slow and lossy', onlyOn: 'linux' },
 ];
 
 const BUILDS_WORKER = 'builds the mediasoup worker';

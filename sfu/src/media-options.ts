@@ -20,6 +20,13 @@ export const TRANSPORT_OPTIONS = {
 } as const satisfies Omit<WebRtcTransportOptions, 'webRtcServer'>;
 
 /**
+ * What a viewer's network is taken to carry at least. Where the estimate is lower than the lowest layer takes (200 kbps),
+ * mediasoup sends nothing, and after a sudden fall it is that for longer than a player waits for its picture. What does
+ * not get through in spite of that is shown through the relay.
+ */
+export const MIN_OUTGOING_BITRATE = 250_000;
+
+/**
  * The least time between two keyframe requests to a publisher. The first viewer gets a keyframe at once; many who join
  * together, or one who loses packets all the time, cannot make the publisher send more than two a second, each of which
  * is the size of a whole picture.

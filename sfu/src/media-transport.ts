@@ -8,7 +8,7 @@ import type {
   WebRtcTransport,
 } from 'mediasoup/types';
 import { askMediasoup, toRefusal } from './media-errors.ts';
-import { TRANSPORT_OPTIONS } from './media-options.ts';
+import { MIN_OUTGOING_BITRATE, TRANSPORT_OPTIONS } from './media-options.ts';
 import { parseDtlsParameters } from './media-parameters.ts';
 import type { MediaWorker } from './media-worker.ts';
 
@@ -30,7 +30,10 @@ export class MediaTransport {
 
   static async open({ router, webRtcServer }: MediaWorker): Promise<MediaTransport> {
     const open = () => router.createWebRtcTransport({ ...TRANSPORT_OPTIONS, webRtcServer });
-    return new MediaTransport(await askMediasoup('open a transport', open));
+    const webRtc = await askMediasoup('open a transport', open);
+    const limit = () => webRtc.setMinOutgoingBitrate(MIN_OUTGOING_BITRATE);
+    await askMediasoup('limit a transport', limit);
+    return new MediaTransport(webRtc);
   }
 
   get id(): string {

@@ -17,7 +17,7 @@ const PAIRS: ByEffort<number> = { quick: 1, usual: 5, long: 15 };
 const PICTURES: ByEffort<number> = { quick: 30, usual: 300, long: 900 };
 /** Until the estimates of bandwidth and jitter have settled. */
 const SETTLE_PICTURES: ByEffort<number> = { quick: 5, usual: 150, long: 150 };
-const PICTURE = { widthPx: 1280, heightPx: 720, framesPerSecond: 30, isRestless: false };
+const PICTURE = { widthPx: 1280, heightPx: 720, framesPerSecond: 30 };
 
 const GOAL_P50 = 1.1;
 const GOAL_P95 = 1.15;

@@ -21,6 +21,8 @@ const ARGUMENTS = [
   // Media from one process of this machine to another; a page may reach servers in the local network.
   '--allow-loopback-in-peer-connection',
   '--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets',
+  // From app:// a plain websocket to another machine may be opened; what stands in for it is https, where it may not.
+  '--allow-running-insecure-content',
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',

@@ -62,6 +62,14 @@ export interface DesktopApp {
   close(): Promise<void>;
 }
 
+/** The network that the app runs in, when it is not that of this process. */
+export interface AppNetwork {
+  /** A program and its arguments by which the app is run there; it has to become the app's process. */
+  readonly prefix: readonly string[];
+  /** The address under which this process reaches a port of the loopback device there. */
+  reach(port: number): Promise<string>;
+}
+
 export async function launchDesktop(options: {
   /** X display to capture from, such as `:99`. */
   display: string;
@@ -69,6 +77,7 @@ export async function launchDesktop(options: {
   chromiumPath?: string;
   windowPosition?: { x: number; y: number };
   env?: Record<string, string>;
+  network?: AppNetwork;
 }): Promise<DesktopApp> {
   if (!existsSync(join(APP_DIR, 'dist', 'preload.cjs'))) {
     throw new Error('The desktop app is not built: run `npm run --workspace desktop build` first.');
@@ -82,15 +91,14 @@ export async function launchDesktop(options: {
     appDir: APP_DIR,
     windowPosition: options.windowPosition ?? OFF_SCREEN,
   };
-  const main = spawn(
-    process.execPath,
-    ['--import', join(import.meta.dirname, 'register.ts'), join(APP_DIR, 'src', 'main', 'main.ts')],
-    {
-      env: { ...process.env, ...options.env, [SETTINGS_VARIABLE]: JSON.stringify(settings) },
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    },
-  );
-  const running = new RunningApp(main, profileDir);
+  const register = join(import.meta.dirname, 'register.ts');
+  const program = [process.execPath, '--import', register, join(APP_DIR, 'src', 'main', 'main.ts')];
+  const command = [...(options.network?.prefix ?? []), ...program];
+  const main = spawn(command[0]!, command.slice(1), {
+    env: { ...process.env, ...options.env, [SETTINGS_VARIABLE]: JSON.stringify(settings) },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  const running = new RunningApp(main, profileDir, options.network);
   try {
     await running.connect();
     return running;
@@ -106,6 +114,7 @@ class RunningApp implements DesktopApp {
   readonly exited: Promise<number | null>;
   readonly #main: ChildProcess;
   readonly #profileDir: string;
+  readonly #network: AppNetwork | undefined;
   readonly #reports = new EventEmitter<{ started: [cdpUrl: string] }>();
   #browser: Browser | undefined;
   #devTools: CDPSession | undefined;
@@ -113,9 +122,10 @@ class RunningApp implements DesktopApp {
   #chromiumPid: number | undefined;
   #cleaning: Promise<void> | undefined;
 
-  constructor(main: ChildProcess, profileDir: string) {
+  constructor(main: ChildProcess, profileDir: string, network: AppNetwork | undefined) {
     this.#main = main;
     this.#profileDir = profileDir;
+    this.#network = network;
     this.exited = once(main, 'exit').then(([code]) => code as number | null);
     for (const stream of [main.stdout, main.stderr]) {
       if (stream) createInterface({ input: stream }).on('line', (line) => this.#onLine(line));
@@ -142,7 +152,8 @@ class RunningApp implements DesktopApp {
       once(this.#reports, 'started', { signal }),
       this.exited.then((code) => Promise.reject(new Error(`The main process ended with ${code}.`))),
     ])) as [string];
-    this.#browser = await chromium.connectOverCDP(cdpUrl);
+    const reached = await this.#network?.reach(Number(new URL(cdpUrl).port));
+    this.#browser = await chromium.connectOverCDP(reached ?? cdpUrl);
     this.#devTools = await this.#browser.newBrowserCDPSession();
     this.#chromiumPid = (await this.#processes()).find(({ type }) => type === 'browser')?.id;
     const page = this.#browser.contexts()[0]?.pages()[0];

@@ -32,12 +32,17 @@ export const chromiumArguments = (): string[] => [
   ...sandboxArguments(),
 ];
 
+export interface ViewerOptions {
+  readonly args?: readonly string[];
+  readonly proxy?: NonNullable<LaunchOptions['proxy']>;
+  /** What starts Chromium, when it is not started directly. */
+  readonly executablePath?: string;
+}
+
 /** A headless browser for somebody who looks at the dashboard. */
-export function launchViewer(
-  options: { args?: string[]; proxy?: NonNullable<LaunchOptions['proxy']> } = {},
-): Promise<Browser> {
+export function launchViewer(options: ViewerOptions = {}): Promise<Browser> {
   return chromium.launch({
-    executablePath: CHROMIUM_PATH,
+    executablePath: options.executablePath ?? CHROMIUM_PATH,
     headless: true,
     args: [...chromiumArguments(), ...(options.args ?? [])],
     ...(options.proxy ? { proxy: options.proxy } : {}),

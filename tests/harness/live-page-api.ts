@@ -11,8 +11,6 @@ export interface PublishedPicture {
   readonly widthPx: number;
   readonly heightPx: number;
   readonly framesPerSecond: number;
-  /** Changes all over, so that it needs all the bits that it may have. */
-  readonly isRestless: boolean;
 }
 
 export interface SentVideo {

@@ -9,3 +9,7 @@ export type StampedScreen = KioskScreen;
 
 export const openStampedScreen = (): Promise<StampedScreen> =>
   openKioskScreen((page) => openHarnessPage(page, 'stamped-screen.ts'));
+
+/** One on which something like a film is seen as well. */
+export const openRestlessScreen = (): Promise<StampedScreen> =>
+  openKioskScreen((page) => openHarnessPage(page, 'restless-screen.ts'));

@@ -5,13 +5,12 @@ import { runSfu, type RunningSfu } from '../../sfu/testing/running-sfu.ts';
 import { launchLiveBrowser, type LivePage } from '../harness/live-page.ts';
 import type { LiveAccess, LivePageApi, PublishedPicture } from '../harness/live-page-api.ts';
 
-const PICTURE: PublishedPicture = { widthPx: 1280, heightPx: 720, framesPerSecond: 20, isRestless: false };
+const PICTURE: PublishedPicture = { widthPx: 1280, heightPx: 720, framesPerSecond: 20 };
 
 export class LiveWorld {
   readonly running: RunningSfu;
   readonly streamId = createId('stream');
   readonly #browser: TestBrowser<LivePageApi>;
-  readonly #apart: TestBrowser<LivePageApi>[] = [];
 
   private constructor(running: RunningSfu, browser: TestBrowser<LivePageApi>) {
     this.running = running;
@@ -25,13 +24,6 @@ export class LiveWorld {
 
   openPage(): Promise<LivePage> {
     return this.#browser.open();
-  }
-
-  /** In a browser of its own: what is done to its network is done to nobody else's. */
-  async openPageApart(): Promise<LivePage> {
-    const browser = await launchLiveBrowser();
-    this.#apart.push(browser);
-    return browser.open();
   }
 
   /** A page that publishes, once it is live. */
@@ -54,7 +46,7 @@ export class LiveWorld {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#browser, ...this.#apart].map((browser) => browser.close()));
+    await this.#browser.close();
     await this.running.stop();
   }
 

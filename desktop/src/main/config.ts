@@ -36,6 +36,8 @@ export interface UploadLimits {
   readonly pingIntervalMs: number;
   /** After so many pings without any sign of life the connection is dead. */
   readonly maxSilentPings: number;
+  /** How often it is asked whether the device has left the network that the connection went over. */
+  readonly addressCheckMs: number;
   /** Bytes are in flight, yet the relay counts none of them: the connection is of no use. */
   readonly ackTimeoutMs: number;
   /** How often one chunk may be refused because of its hash before its recording is given up. */
@@ -98,6 +100,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): D
       maxInFlightBytes: 2 * MEGABYTE,
       pingIntervalMs: 10_000,
       maxSilentPings: 3,
+      addressCheckMs: 1_000,
       ackTimeoutMs: 60_000,
       maxRefusalsOfOneChunk: 3,
       statusIntervalMs: 5_000,

@@ -18,6 +18,7 @@ import {
 import { WebSocket, type RawData } from 'ws';
 import { BacklogReport, type Backlog } from './backlog-report.ts';
 import type { UploadLimits } from './config.ts';
+import { hasChangedNetwork } from './network-addresses.ts';
 import { refusalIn } from './relay-client.ts';
 import { SendWindow } from './send-window.ts';
 import type { SpooledRecording } from './spooled-recording.ts';
@@ -56,6 +57,7 @@ export class IngestConnection {
   readonly #socket: WebSocket;
   readonly #unsubscribe: () => void;
   readonly #pings: NodeJS.Timeout;
+  readonly #addressCheck: NodeJS.Timeout;
   readonly #report: BacklogReport;
   #deadline: NodeJS.Timeout;
   #state: 'connecting' | 'open' | 'over' = 'connecting';
@@ -64,6 +66,8 @@ export class IngestConnection {
   #window = new SendWindow(0, 0);
   #silentPings = 0;
   #bufferedBytes = 0;
+  /** Of this end of the connection. */
+  #localAddress: string | undefined;
   #refused = { sequence: -1, times: 0, expectedEchoes: 0 };
 
   /** `backlog` is what this connection reports to the relay. After `pace` has changed, call `pump`. */
@@ -89,6 +93,7 @@ export class IngestConnection {
     this.#listenTo(this.#socket);
     this.#deadline = this.#startDeadline(limits.connectTimeoutMs, 'did not welcome the recording');
     this.#pings = setInterval(() => this.#ping(), limits.pingIntervalMs);
+    this.#addressCheck = setInterval(() => this.#checkAddress(), limits.addressCheckMs);
     this.#unsubscribe = recording.subscribe(() => this.pump());
     this.#report = new BacklogReport({
       read: backlog,
@@ -121,11 +126,15 @@ export class IngestConnection {
     this.#unsubscribe();
     this.#report.close();
     clearInterval(this.#pings);
+    clearInterval(this.#addressCheck);
     clearTimeout(this.#deadline);
     this.#socket.terminate();
   }
 
   #listenTo(socket: WebSocket): void {
+    socket.on('upgrade', ({ socket: { localAddress } }) => {
+      this.#localAddress = localAddress;
+    });
     socket.on('open', () => this.#sayHello());
     socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
     socket.on('pong', () => {
@@ -324,6 +333,12 @@ export class IngestConnection {
     return setTimeout(() => {
       this.#fail(new CodedError('TIMEOUT', `The server ${what} within ${timeoutMs} ms.`));
     }, timeoutMs);
+  }
+
+  /** A connection from an address that is gone is dead, and nothing would tell of it for half a minute. */
+  #checkAddress(): void {
+    if (this.#localAddress === undefined || !hasChangedNetwork(this.#localAddress)) return;
+    this.#fail(unavailable('This device has changed its network.'));
   }
 
   #ping(): void {

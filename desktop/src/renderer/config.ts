@@ -68,9 +68,12 @@ export const SFU = {
   reconnect: DEFAULT_RECONNECT_LIMITS,
   requestTimeoutMs: 10_000,
   codec: 'video/vp8',
-  /** The small picture is for tiles and for viewers whose network carries no more. */
+  /**
+   * The small picture is for tiles and for viewers whose network carries no more: with headers and repetitions it has
+   * to fit into 300 kbps.
+   */
   encodings: [
-    { rid: 'small', scaleResolutionDownBy: 3, maxBitrate: 300_000, scalabilityMode: 'L1T1' },
+    { rid: 'small', scaleResolutionDownBy: 3, maxBitrate: 200_000, scalabilityMode: 'L1T1' },
     { rid: 'full', maxBitrate: 3_500_000, scalabilityMode: 'L1T1' },
   ],
   startBitrateKbps: 2_000,
@@ -78,6 +81,12 @@ export const SFU = {
   stableAfterMs: 2_000,
   /** ICE often recovers by itself from a short break. */
   disconnectedToleranceMs: 3_000,
+  /**
+   * How often it is asked whether the signalling is alive, and how long the answer may take. Together they are less than
+   * the SFU takes to give up a publisher that it does not hear of (10 to 20 s).
+   */
+  signallingCheckMs: 4_000,
+  signallingAnswerMs: 5_000,
   /** From an ICE restart, or from the first offer, to a connection; after it everything is built anew. */
   connectTimeoutMs: 10_000,
   /** Between two attempts to get newer tokens. */

@@ -40,6 +40,7 @@ type Rpc = RpcClient<typeof SFU_REQUESTS, typeof SFU_NOTIFICATIONS>;
 
 export class SfuPublication {
   readonly #access: SfuAccess;
+  #token: string;
   readonly #listener: PublicationListener;
   readonly #socket: WebSocket;
   readonly #rpc: Rpc;
@@ -53,12 +54,15 @@ export class SfuPublication {
   #isWanted = false;
   #liveSinceMs: number | undefined;
   #deadline: number | undefined;
+  /** Of the next look at the signalling, or of the answer to the last one. */
+  #signallingTimer: number | undefined;
   #republish: (() => Promise<void>) | undefined;
   #isOver = false;
 
   /** Connects and publishes `tracks`, which stay the caller's. */
   constructor(access: SfuAccess, tracks: CapturedTracks, listener: PublicationListener) {
     this.#access = access;
+    this.#token = access.token;
     this.#tracks = tracks;
     this.#listener = listener;
     this.#socket = new WebSocket(access.url);
@@ -84,6 +88,7 @@ export class SfuPublication {
 
   /** Prolongs the connection with a newer token. */
   async renew(token: string): Promise<void> {
+    this.#token = token;
     await this.#rpc.request('authenticate', { token });
   }
 
@@ -99,6 +104,7 @@ export class SfuPublication {
     if (this.#isOver) return;
     this.#isOver = true;
     window.clearTimeout(this.#deadline);
+    window.clearTimeout(this.#signallingTimer);
     this.#rpc.close(new CodedError('SHUTTING_DOWN', 'The publication was closed.'));
     this.#transport?.close();
     this.#socket.close();
@@ -110,6 +116,8 @@ export class SfuPublication {
       Device.factory({ handlerName: 'Chrome111' }),
       this.#rpc.request('authenticate', { token }),
     ]);
+    if (this.#isOver) return;
+    this.#checkSignallingLater();
     await device.load({ routerRtpCapabilities });
     await this.#publish(device, iceServers);
   }
@@ -239,6 +247,25 @@ export class SfuPublication {
       case 'closed':
         return;
     }
+  }
+
+  /**
+   * When the device changes its network the media goes on by itself, from the new address. The websocket does not, and
+   * a page is not told: the SFU would take the publisher for gone.
+   */
+  #checkSignallingLater(): void {
+    this.#signallingTimer = window.setTimeout(() => {
+      this.#signallingTimer = window.setTimeout(() => {
+        this.#fail(new CodedError('TIMEOUT', 'The live server does not answer any more.'));
+      }, SFU.signallingAnswerMs);
+      const answered = this.#rpc.request('authenticate', { token: this.#token });
+      this.#attempt(
+        answered.then(() => {
+          window.clearTimeout(this.#signallingTimer);
+          if (!this.#isOver) this.#checkSignallingLater();
+        }),
+      );
+    }, SFU.signallingCheckMs);
   }
 
   /** Looks for a new way to the SFU with the same transport; when none is found in time, everything is built anew. */

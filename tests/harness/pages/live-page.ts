@@ -56,7 +56,6 @@ function stampedTrack(options: PublishedPicture): MediaStreamTrack {
   context.fillStyle = '#10202c';
   context.fillRect(0, 0, canvas.width, canvas.height);
   setInterval(() => {
-    if (options.isRestless) drawRestlessly(context);
     drawStamp(context, Date.now());
     drawn += 1;
     change();
@@ -65,14 +64,6 @@ function stampedTrack(options: PublishedPicture): MediaStreamTrack {
   if (!track) throw new Error('This browser cannot capture a canvas.');
   track.contentHint = 'detail';
   return track;
-}
-
-function drawRestlessly(context: CanvasRenderingContext2D): void {
-  const { width, height } = context.canvas;
-  for (let patch = 0; patch < 400; patch += 1) {
-    context.fillStyle = `hsl(${Math.random() * 360} 80% 50%)`;
-    context.fillRect(Math.random() * width, Math.random() * height, 24, 12);
-  }
 }
 
 async function publish(options: Parameters<LivePageApi['publish']>[0]): Promise<void> {
