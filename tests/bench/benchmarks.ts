@@ -8,6 +8,7 @@ import { relayAck } from './relay-ack.ts';
 import { relayFanOut } from './relay-fan-out.ts';
 import { relayIngest } from './relay-ingest.ts';
 import { relayMemory } from './relay-memory.ts';
+import { sfuRecovery } from './sfu-recovery.ts';
 import { uploadCatchUp } from './upload-catch-up.ts';
 
 export const BENCHMARKS: readonly Benchmark[] = [
@@ -18,6 +19,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   recordingReady,
   recordingMerge,
   liveView,
+  sfuRecovery,
   fallbackView,
   uploadCatchUp,
 ];

@@ -50,6 +50,8 @@ export type LivePageApi = {
   received(streamId: string): Promise<ReceivedVideo>;
   /** How old the next `count` pictures of a stream are when they are shown, in milliseconds. */
   ages(streamId: string, count: number): Promise<number[]>;
+  /** Resolves with when a picture of `streamId` that was drawn after this was first shown, milliseconds since 1970. */
+  untilDrawnAfter(streamId: string, drawnAfterMs: number): Promise<number>;
   /** Sends a picture to another page without any server: resolves with the offer. */
   offerPeer(picture: PublishedPicture): Promise<string>;
   /** Receives that as `streamId`: resolves with the answer. */

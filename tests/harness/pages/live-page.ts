@@ -127,13 +127,31 @@ function view(access: Parameters<LivePageApi['view']>[0]): Promise<number> {
   });
 }
 
-/** Read as each picture is shown, so that what reads them does not add to it. */
-function ages(streamId: string, count: number): Promise<number[]> {
+/** How old the next `count` pictures are. */
+async function ages(streamId: string, count: number): Promise<number[]> {
+  const seen: number[] = [];
+  await watchPictures(streamId, ({ stampMs, seenAtMs }) => seen.push(seenAtMs - stampMs) === count);
+  return seen;
+}
+
+async function untilDrawnAfter(streamId: string, drawnAfterMs: number): Promise<number> {
+  let shownAtMs = 0;
+  await watchPictures(streamId, ({ stampMs, seenAtMs }) => {
+    shownAtMs = seenAtMs;
+    return stampMs > drawnAfterMs;
+  });
+  return shownAtMs;
+}
+
+/** Reads each picture as it is shown, so that what reads them does not add to it, until `isEnough` says so. */
+function watchPictures(
+  streamId: string,
+  isEnough: (picture: { stampMs: number; seenAtMs: number }) => boolean,
+): Promise<void> {
   const video = elementOf(streamId);
   const canvas = new OffscreenCanvas(STAMP_SAMPLE.widthPx, STAMP_SAMPLE.heightPx);
   const context = canvas.getContext('2d', { willReadFrequently: true });
   if (!context) throw new Error('This browser has no 2D canvas.');
-  const seen: number[] = [];
   return new Promise((resolve) => {
     const onFrame = (): void => {
       const seenAtMs = Date.now();
@@ -144,8 +162,7 @@ function ages(streamId: string, count: number): Promise<number[]> {
       const stampMs = decodeStamp(
         Uint8Array.from({ length: widthPx * heightPx }, (_, at) => data[at * 4 + 1] ?? 0),
       );
-      if (stampMs !== null) seen.push(seenAtMs - stampMs);
-      if (seen.length === count) resolve(seen);
+      if (stampMs !== null && isEnough({ stampMs, seenAtMs })) resolve();
       else video.requestVideoFrameCallback(onFrame);
     };
     video.requestVideoFrameCallback(onFrame);
@@ -250,6 +267,7 @@ const api: LivePageApi = {
   sent,
   received,
   ages,
+  untilDrawnAfter,
   untilFrame,
   offerPeer,
   answerPeer,
