@@ -2,6 +2,7 @@
 import type { Benchmark } from './benchmark.ts';
 import { fallbackView } from './fallback-view.ts';
 import { liveView } from './live-view.ts';
+import { publisherCpu } from './publisher-cpu.ts';
 import { recordingMerge } from './recording-merge.ts';
 import { recordingReady } from './recording-ready.ts';
 import { relayAck } from './relay-ack.ts';
@@ -20,6 +21,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   recordingMerge,
   liveView,
   sfuRecovery,
+  publisherCpu,
   fallbackView,
   uploadCatchUp,
 ];
