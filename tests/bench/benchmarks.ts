@@ -9,6 +9,7 @@ import { relayAck } from './relay-ack.ts';
 import { relayFanOut } from './relay-fan-out.ts';
 import { relayIngest } from './relay-ingest.ts';
 import { relayMemory } from './relay-memory.ts';
+import { sfuConsumers } from './sfu-consumers.ts';
 import { sfuRecovery } from './sfu-recovery.ts';
 import { uploadCatchUp } from './upload-catch-up.ts';
 
@@ -20,6 +21,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   recordingReady,
   recordingMerge,
   liveView,
+  sfuConsumers,
   sfuRecovery,
   publisherCpu,
   fallbackView,

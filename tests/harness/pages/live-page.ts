@@ -11,7 +11,7 @@ import type {
   SentVideo,
 } from '../live-page-api.ts';
 import { decodeStamp, STAMP_HEIGHT_FRACTION, STAMP_SAMPLE } from '../stamp.ts';
-import { drawStamp } from './draw-stamp.ts';
+import { drawnTrack } from './drawn-track.ts';
 
 const connections: RTCPeerConnection[] = [];
 const players = new Map<string, { player: SfuPlayer; lost: string | null }>();
@@ -48,31 +48,10 @@ function change(): void {
 }
 
 function stampedTrack(options: PublishedPicture): MediaStreamTrack {
-  const canvas = document.createElement('canvas');
-  canvas.width = options.widthPx;
-  canvas.height = options.heightPx;
-  const context = canvas.getContext('2d', { alpha: false });
-  if (!context) throw new Error('This browser has no 2D canvas.');
-  context.fillStyle = '#10202c';
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  setInterval(() => {
-    if (options.isRestless) drawRestlessly(context);
-    drawStamp(context, Date.now());
+  return drawnTrack(options, () => {
     drawn += 1;
     change();
-  }, 1000 / options.framesPerSecond);
-  const [track] = canvas.captureStream(options.framesPerSecond).getVideoTracks();
-  if (!track) throw new Error('This browser cannot capture a canvas.');
-  track.contentHint = 'detail';
-  return track;
-}
-
-function drawRestlessly(context: CanvasRenderingContext2D): void {
-  const { width, height } = context.canvas;
-  for (let patch = 0; patch < 400; patch += 1) {
-    context.fillStyle = `hsl(${Math.random() * 360} 80% 50%)`;
-    context.fillRect(Math.random() * width, Math.random() * height, 24, 12);
-  }
+  });
 }
 
 async function publish(options: Parameters<LivePageApi['publish']>[0]): Promise<void> {
