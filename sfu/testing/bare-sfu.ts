@@ -48,7 +48,15 @@ export interface BareSfu {
   close(): void;
 }
 
-export async function startBareSfu(): Promise<BareSfu> {
+export interface BareSettings {
+  readonly initialAvailableOutgoingBitrate?: number;
+  /** Which header extensions clients are offered; all that mediasoup has unless it says otherwise. */
+  readonly isOffered?: (uri: string) => boolean;
+}
+
+/** With the transport options of our SFU, but for what `settings` say. */
+export async function startBareSfu(settings: BareSettings = {}): Promise<BareSfu> {
+  const { isOffered = () => true, ...overrides } = settings;
   const worker = await createWorker({ logLevel: 'warn' });
   try {
     const webRtcServer = await worker.createWebRtcServer({
@@ -63,7 +71,9 @@ export async function startBareSfu(): Promise<BareSfu> {
       pid: worker.pid,
       calls: serve({
         router: () => router,
-        openTransport: () => router.createWebRtcTransport({ ...TRANSPORT_OPTIONS, webRtcServer }),
+        openTransport: () =>
+          router.createWebRtcTransport({ ...TRANSPORT_OPTIONS, ...overrides, webRtcServer }),
+        isOffered,
       }),
       async reset() {
         router.close();
@@ -80,15 +90,23 @@ export async function startBareSfu(): Promise<BareSfu> {
 function serve({
   router,
   openTransport,
+  isOffered,
 }: {
   router: () => server.Router;
   openTransport: () => Promise<server.WebRtcTransport>;
+  isOffered: (uri: string) => boolean;
 }): BareSfuCalls {
   const transports = new Map<string, server.WebRtcTransport>();
   const producerIds = new Map<string, string>();
   const resumptions = new Map<string, () => Promise<void>>();
   return {
-    capabilities: async () => router().rtpCapabilities as RtpCapabilities,
+    async capabilities() {
+      const { codecs, headerExtensions = [] } = router().rtpCapabilities as RtpCapabilities;
+      return {
+        codecs,
+        headerExtensions: headerExtensions.filter(({ uri }) => isOffered(uri)),
+      } as RtpCapabilities;
+    },
     async createTransport() {
       const transport = await openTransport();
       transports.set(transport.id, transport);

@@ -1,6 +1,7 @@
 /** All benchmarks, in the order in which they run. */
 import type { Benchmark } from './benchmark.ts';
 import { fallbackView } from './fallback-view.ts';
+import { liveEffects } from './live-effects.ts';
 import { liveView } from './live-view.ts';
 import { publisherCpu } from './publisher-cpu.ts';
 import { recordingMerge } from './recording-merge.ts';
@@ -21,6 +22,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   recordingReady,
   recordingMerge,
   liveView,
+  liveEffects,
   sfuConsumers,
   sfuRecovery,
   publisherCpu,

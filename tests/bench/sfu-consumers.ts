@@ -7,10 +7,11 @@
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createId, SFU_PATH, type Id } from '@proofcast/shared';
-import { startBareSfu, type BareSfu, type BareSfuCalls } from '../../sfu/testing/bare-sfu.ts';
+import { startBareSfu, type BareSfu } from '../../sfu/testing/bare-sfu.ts';
 import { launchBrowser, type RemotePage, type TestBrowser } from '../../sfu/testing/browser.ts';
 import { runSfu, type RunningSfu } from '../../sfu/testing/running-sfu.ts';
-import { ASK_BARE_SFU, type CrowdPageApi } from '../harness/crowd-page-api.ts';
+import { connectToBareSfu } from '../harness/bare-client-api.ts';
+import type { CrowdPageApi } from '../harness/crowd-page-api.ts';
 import type { LiveAccess } from '../harness/live-page-api.ts';
 import {
   measurePairs,
@@ -25,7 +26,7 @@ import { preciseCpuSeconds } from './process-usage.ts';
 const PAIRS: ByEffort<number> = { quick: 1, usual: 7, long: 15 };
 const STREAMS: ByEffort<number> = { quick: 1, usual: 2, long: 2 };
 /** Each receives all streams over a connection of its own. */
-const VIEWERS: ByEffort<number> = { quick: 2, usual: 12, long: 12 };
+const VIEWERS: ByEffort<number> = { quick: 2, usual: 8, long: 8 };
 const MEASURE_MS: ByEffort<number> = { quick: 1_000, usual: 12_000, long: 20_000 };
 /** Until the estimates of bandwidth have settled on the large layer. */
 const SETTLE_MS: ByEffort<number> = { quick: 500, usual: 5_000, long: 5_000 };
@@ -151,10 +152,7 @@ function bareWay({ pid, calls, reset }: BareSfu): Way {
   return {
     name: 'bare mediasoup',
     pid,
-    async prepare({ page }) {
-      const call = (method: keyof BareSfuCalls, params: never) => calls[method](params);
-      await page.exposeFunction(ASK_BARE_SFU, call);
-    },
+    prepare: ({ page }) => connectToBareSfu(page, calls),
     publish: (page, streamId) => page.publishBare(streamId, PICTURE),
     view: (page, streamIds) => page.viewBare(streamIds),
     reset,

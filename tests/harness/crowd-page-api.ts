@@ -19,6 +19,3 @@ export type CrowdPageApi = {
   viewBare(streamIds: readonly string[]): Promise<void>;
   received(): Promise<ReceivedPackets>;
 };
-
-/** Name of the function through which a page calls the bare SFU: method and parameters. */
-export const ASK_BARE_SFU = 'askBareSfu';

@@ -1,4 +1,5 @@
 /** The border between a test and the page that it drives. */
+import type { BareSending } from './bare-client-api.ts';
 
 export interface LiveAccess {
   /** `ws://…` with the path of the signalling. */
@@ -57,6 +58,10 @@ export type LivePageApi = {
   /** Receives that as `streamId`: resolves with the answer. */
   answerPeer(streamId: string, offer: string): Promise<string>;
   acceptPeer(answer: string): Promise<void>;
+  /** Publishes to the bare SFU that the page can reach. */
+  publishBare(options: { streamId: string } & PublishedPicture & BareSending): Promise<void>;
+  /** Views from it; the viewer is told to hold pictures back for so long at least, null: what the browser does. */
+  viewBare(streamId: string, jitterBufferTargetMs: number | null): Promise<void>;
   /** Resolves with when the first picture of `streamId` was there, milliseconds since 1970. */
   untilFrame(streamId: string): Promise<number>;
   /** How many peer connections are open in this page. */

@@ -11,6 +11,7 @@ import type {
   SentVideo,
 } from '../live-page-api.ts';
 import { decodeStamp, STAMP_HEIGHT_FRACTION, STAMP_SAMPLE } from '../stamp.ts';
+import { publishBare, viewBare } from './bare-client.ts';
 import { drawnTrack } from './drawn-track.ts';
 
 const connections: RTCPeerConnection[] = [];
@@ -191,6 +192,16 @@ async function answerPeer(streamId: string, sdp: string): Promise<string> {
   return gathered(connection);
 }
 
+async function viewBareStream(streamId: string, jitterBufferTargetMs: number | null): Promise<void> {
+  const tracks = await viewBare([streamId]);
+  for (const { receiver: one } of connections.flatMap((connection) => connection.getTransceivers())) {
+    if (tracks.includes(one.track)) one.jitterBufferTarget = jitterBufferTargetMs;
+  }
+  const video = appendVideo(streamId);
+  video.srcObject = new MediaStream(tracks);
+  await video.play();
+}
+
 function preferVp8(connection: RTCPeerConnection): void {
   const codecs = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
   const wanted = codecs.filter(({ mimeType }) => /VP8|rtx/i.test(mimeType));
@@ -250,6 +261,8 @@ const api: LivePageApi = {
   untilFrame,
   offerPeer,
   answerPeer,
+  publishBare: (options) => publishBare({ ...options, track: stampedTrack(options) }),
+  viewBare: viewBareStream,
   acceptPeer: async (sdp) => offered?.setRemoteDescription({ type: 'answer', sdp }),
   takePaths: () => paths.splice(0).map(({ kind }) => kind),
   untilViewers: (count) =>
