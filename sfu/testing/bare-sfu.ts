@@ -117,7 +117,7 @@ function serve({
     async produce({ transportId, streamId, kind, rtpParameters }) {
       const { id } = await find(transports, transportId).produce({
         kind,
-        rtpParameters: rtpParameters as server.RtpParameters,
+        rtpParameters,
         keyFrameRequestDelay: KEYFRAME_REQUEST_DELAY_MS,
       });
       producerIds.set(streamId, id);
@@ -127,7 +127,7 @@ function serve({
       const producerId = find(producerIds, streamId);
       const consumer = await find(transports, transportId).consume({
         producerId,
-        rtpCapabilities: rtpCapabilities as server.RtpCapabilities,
+        rtpCapabilities,
         paused: true,
       });
       resumptions.set(consumer.id, () => consumer.resume());

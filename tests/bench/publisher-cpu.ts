@@ -70,9 +70,11 @@ async function run({ effort, note }: BenchmarkOptions): Promise<BenchmarkResult[
     const { app, appWithoutLive, recorderAlone } = costs;
     if (!app || !appWithoutLive || !recorderAlone) throw new Error('One of the three was not measured.');
     rounds.push({ app, appWithoutLive, recorderAlone });
-    note(
-      `${WAYS.map((way) => `${way} ${costs[way]?.cpuPercent.toFixed(1)} % at ${costs[way]?.picturesPerSecond.toFixed(1)}/s`).join(', ')}`,
-    );
+    const told = WAYS.map((way) => {
+      const { cpuPercent, picturesPerSecond } = { app, appWithoutLive, recorderAlone }[way];
+      return `${way} ${cpuPercent.toFixed(1)} % at ${picturesPerSecond.toFixed(1)} a second`;
+    });
+    note(told.join(', '));
   }
   return [
     toResult('publisher.cpu', 'recorderAlone', { rounds, effort }),

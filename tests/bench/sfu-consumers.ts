@@ -148,13 +148,13 @@ function ours({ sfu, issuer }: RunningSfu): Way {
   };
 }
 
-function bareWay({ pid, calls, reset }: BareSfu): Way {
+function bareWay(bare: BareSfu): Way {
   return {
     name: 'bare mediasoup',
-    pid,
-    prepare: ({ page }) => connectToBareSfu(page, calls),
+    pid: bare.pid,
+    prepare: ({ page }) => connectToBareSfu(page, bare.calls),
     publish: (page, streamId) => page.publishBare(streamId, PICTURE),
     view: (page, streamIds) => page.viewBare(streamIds),
-    reset,
+    reset: () => bare.reset(),
   };
 }
