@@ -24,7 +24,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   liveView,
   liveEffects,
   sfuConsumers,
-  sfuRecovery,
+  ...sfuRecovery,
   publisherCpu,
   fallbackView,
   uploadCatchUp,

@@ -1,6 +1,7 @@
 /**
  * `sfu.recovery.p95`: from kill −9 of the media worker that carries a stream to the first picture at each viewer that
- * was drawn after it, with the real SFU and the real clients.
+ * was drawn after it, with the real SFU and the real clients; `.single` the same where there is no other worker. Each is
+ * held to the goal by itself, so that the easier case does not make up for the other one.
  */
 import { killProcess } from '@proofcast/shared/testing/processes';
 import type { LivePage } from '../harness/live-page.ts';
@@ -15,7 +16,7 @@ import {
 } from './benchmark.ts';
 
 /** With a second worker the stream moves there at once; a single one has to be started anew. */
-const WORKER_COUNTS = [2, 1] as const;
+const WORKER_COUNTS = { 'sfu.recovery.p95': 2, 'sfu.recovery.p95.single': 1 } as const;
 const KILLS: ByEffort<number> = { quick: 1, usual: 15, long: 50 };
 const VIEWERS: ByEffort<number> = { quick: 2, usual: 8, long: 8 };
 /** Small enough that two cores draw, encode, and decode it eight times, with time to spare. */
@@ -24,33 +25,13 @@ const PICTURE = { widthPx: 640, heightPx: 360, framesPerSecond: 20 };
 const PICTURES_BEFORE = 60;
 const GOAL_MS = 1500;
 
-export const sfuRecovery: Benchmark = { names: ['sfu.recovery.p95'], run };
-
-async function run({ effort, note }: BenchmarkOptions): Promise<BenchmarkResult[]> {
-  const byCount: { workerCount: number; recoveriesMs: number[] }[] = [];
-  for (const workerCount of WORKER_COUNTS) {
-    const recoveriesMs = await killWorkers(workerCount, { effort, note });
-    byCount.push({ workerCount, recoveriesMs });
-  }
-  const all = byCount.flatMap(({ recoveriesMs }) => recoveriesMs);
-  const value = percentile(all, 0.95);
-  const each = byCount.map(
-    ({ workerCount, recoveriesMs }) =>
-      `with ${workerCount} worker(s) p50 ${median(recoveriesMs).toFixed(0)} ms, p95 ${percentile(recoveriesMs, 0.95).toFixed(0)} ms`,
-  );
-  return [
-    {
-      name: 'sfu.recovery.p95',
-      value,
-      unit: 'ms',
-      baseline: null,
-      ratio: null,
-      goal: `≤ ${GOAL_MS} ms`,
-      met: value <= GOAL_MS,
-      conditions: `${KILLS[effort]} kills for each number of workers, ${VIEWERS[effort]} viewers each in a page of its own, ${PICTURE.widthPx} × ${PICTURE.heightPx} at ${PICTURE.framesPerSecond} a second, from the kill to the first picture that was drawn after it; ${each.join('; ')}; slowest ${Math.max(...all).toFixed(0)} ms; publisher, viewers and SFU on one machine`,
-    },
-  ];
-}
+export const sfuRecovery: readonly Benchmark[] = Object.entries(WORKER_COUNTS).map(([name, workerCount]) => ({
+  names: [name],
+  run: async (options) => {
+    const recoveriesMs = await killWorkers(workerCount, options);
+    return [toResult(name, { workerCount, recoveriesMs, effort: options.effort })];
+  },
+}));
 
 /** Milliseconds to the picture, for each viewer after each kill. */
 async function killWorkers(workerCount: number, { effort, note }: BenchmarkOptions): Promise<number[]> {
@@ -85,4 +66,25 @@ async function killAndRecover(world: LiveWorld, viewers: readonly LivePage[]): P
   const lost = (await Promise.all(viewers.map((viewer) => viewer.lost(world.streamId)))).filter(Boolean);
   if (lost.length > 0) throw new Error(`${lost.length} viewers have lost the stream: ${lost[0]}`);
   return shownMs.map((ms) => ms - killedMs);
+}
+
+function toResult(
+  name: string,
+  {
+    workerCount,
+    recoveriesMs,
+    effort,
+  }: { workerCount: number; recoveriesMs: readonly number[]; effort: BenchmarkOptions['effort'] },
+): BenchmarkResult {
+  const value = percentile(recoveriesMs, 0.95);
+  return {
+    name,
+    value,
+    unit: 'ms',
+    baseline: null,
+    ratio: null,
+    goal: `≤ ${GOAL_MS} ms`,
+    met: value <= GOAL_MS,
+    conditions: `${KILLS[effort]} kills of one of ${workerCount} worker(s), ${VIEWERS[effort]} viewers each in a page of its own, ${PICTURE.widthPx} × ${PICTURE.heightPx} at ${PICTURE.framesPerSecond} a second, from the kill to the first picture that was drawn after it; median ${median(recoveriesMs).toFixed(0)} ms, slowest ${Math.max(...recoveriesMs).toFixed(0)} ms; publisher, viewers and SFU on one machine`,
+  };
 }
