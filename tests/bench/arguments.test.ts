@@ -21,6 +21,12 @@ describe('the arguments of a run', () => {
     ]);
   });
 
+  it('ask for what only explains other results by its name alone', () => {
+    const explanation = { ...benchmark('effect.layers'), isExplanation: true };
+    expect(readArguments([], [...SOME, explanation]).wanted).toEqual(SOME);
+    expect(readArguments(['effect'], [...SOME, explanation]).wanted).toEqual([explanation]);
+  });
+
   it('say where the results go and how much is run', () => {
     expect(readArguments(['--json', 'a.json', '--long', 'relay'], SOME)).toMatchObject({
       jsonPath: 'a.json',

@@ -21,7 +21,9 @@ export function readArguments(args: readonly string[], benchmarks: readonly Benc
   if (flags.long && flags.quick) throw new Error('A run is either --long or --quick.');
   const isWanted = (name: string) =>
     prefixes.length === 0 || prefixes.some((prefix) => name.startsWith(prefix));
-  const wanted = benchmarks.filter(({ names }) => names.some(isWanted));
+  const wanted = benchmarks.filter(
+    ({ names, isExplanation }) => names.some(isWanted) && (prefixes.length > 0 || isExplanation !== true),
+  );
   const names = benchmarks.flatMap((benchmark) => benchmark.names);
   const unknown = prefixes.filter((prefix) => !names.some((name) => name.startsWith(prefix)));
   if (unknown.length > 0) {

@@ -8,9 +8,10 @@ export interface BenchmarkResult {
   readonly baseline: number | null;
   /** value / baseline, null without a baseline. A ratio is the result, an absolute time only a note. */
   readonly ratio: number | null;
-  /** What the measure has to be, in words. */
-  readonly goal: string;
-  readonly met: boolean;
+  /** What the measure has to be, in words; null for one that only explains another one. */
+  readonly goal: string | null;
+  /** Null without a goal. */
+  readonly met: boolean | null;
   /** What was measured and how often, in one sentence. */
   readonly conditions: string;
 }
@@ -26,6 +27,8 @@ export interface BenchmarkOptions {
 export interface Benchmark {
   /** Names of the results that it yields; selection on the command line is by prefix of these. */
   readonly names: readonly string[];
+  /** It explains other results, and runs only when it is asked for by name. */
+  readonly isExplanation?: boolean;
   run(options: BenchmarkOptions): Promise<BenchmarkResult[]>;
 }
 

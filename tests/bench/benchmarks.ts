@@ -1,13 +1,17 @@
 /** All benchmarks, in the order in which they run. */
 import type { Benchmark } from './benchmark.ts';
 import { fallbackView } from './fallback-view.ts';
+import { liveEffects } from './live-effects.ts';
 import { liveView } from './live-view.ts';
+import { publisherCpu } from './publisher-cpu.ts';
 import { recordingMerge } from './recording-merge.ts';
 import { recordingReady } from './recording-ready.ts';
 import { relayAck } from './relay-ack.ts';
 import { relayFanOut } from './relay-fan-out.ts';
 import { relayIngest } from './relay-ingest.ts';
 import { relayMemory } from './relay-memory.ts';
+import { sfuConsumers } from './sfu-consumers.ts';
+import { sfuRecovery } from './sfu-recovery.ts';
 import { uploadCatchUp } from './upload-catch-up.ts';
 
 export const BENCHMARKS: readonly Benchmark[] = [
@@ -18,6 +22,10 @@ export const BENCHMARKS: readonly Benchmark[] = [
   recordingReady,
   recordingMerge,
   liveView,
+  liveEffects,
+  sfuConsumers,
+  ...sfuRecovery,
+  publisherCpu,
   fallbackView,
   uploadCatchUp,
 ];

@@ -17,17 +17,22 @@ export class CapturedScreen implements AsyncDisposable {
   readonly services: Services;
   readonly desktop: DesktopDriver;
   readonly admin: TestClient;
+  /** X display that is captured. */
+  readonly display: string;
   /** Between the desktop app and the relay. */
   readonly cable: Cable;
   readonly #stack: AsyncDisposableStack;
 
   private constructor(
-    parts: Pick<CapturedScreen, 'services' | 'desktop' | 'admin' | 'cable'> & { stack: AsyncDisposableStack },
+    parts: Pick<CapturedScreen, 'services' | 'desktop' | 'admin' | 'cable' | 'display'> & {
+      stack: AsyncDisposableStack;
+    },
   ) {
     this.services = parts.services;
     this.desktop = parts.desktop;
     this.admin = parts.admin;
     this.cable = parts.cable;
+    this.display = parts.display;
     this.#stack = parts.stack;
   }
 
@@ -52,7 +57,14 @@ export class CapturedScreen implements AsyncDisposable {
       it.close(),
     );
     await desktop.enrol(cable.url, code);
-    return new CapturedScreen({ services, desktop, admin, cable, stack: stack.move() });
+    return new CapturedScreen({
+      services,
+      desktop,
+      admin,
+      cable,
+      display: screen.display,
+      stack: stack.move(),
+    });
   }
 
   /** Shares the screen; resolves with the stream once both paths work. */

@@ -2,33 +2,22 @@
  * `live.latency.*` and `live.join.p50`: a stamped picture through the SFU, with the real clients, and in turns with it
  * from page to page without any server.
  */
-import { createId } from '@proofcast/shared';
 import { LiveWorld } from '../live/live-world.ts';
 import {
   median,
-  percentile,
   type Benchmark,
   type BenchmarkOptions,
   type BenchmarkResult,
   type ByEffort,
 } from './benchmark.ts';
+import { fromPageToPage, PICTURES, throughSfu, type LiveSession } from './live-sessions.ts';
 
 const PAIRS: ByEffort<number> = { quick: 1, usual: 5, long: 15 };
-const PICTURES: ByEffort<number> = { quick: 30, usual: 300, long: 900 };
-/** Until the estimates of bandwidth and jitter have settled. */
-const SETTLE_PICTURES: ByEffort<number> = { quick: 5, usual: 150, long: 150 };
-const PICTURE = { widthPx: 1280, heightPx: 720, framesPerSecond: 30 };
 
 const GOAL_P50 = 1.1;
 const GOAL_P95 = 1.15;
 const GOAL_JOIN = 2;
 const GOAL_JOIN_MS = 300;
-
-interface Session {
-  readonly p50: number;
-  readonly p95: number;
-  readonly joinMs: number;
-}
 
 export const liveView: Benchmark = {
   names: ['live.latency.p50', 'live.latency.p95', 'live.join.p50'],
@@ -36,8 +25,8 @@ export const liveView: Benchmark = {
 };
 
 async function run({ effort, note }: BenchmarkOptions): Promise<BenchmarkResult[]> {
-  const subject: Session[] = [];
-  const baseline: Session[] = [];
+  const subject: LiveSession[] = [];
+  const baseline: LiveSession[] = [];
   const world = await LiveWorld.open();
   try {
     const measure = {
@@ -57,7 +46,7 @@ async function run({ effort, note }: BenchmarkOptions): Promise<BenchmarkResult[
   }
   const result = (
     name: string,
-    key: keyof Session,
+    key: keyof LiveSession,
     goal: { ratio: number; ms?: number },
   ): BenchmarkResult => {
     const ratio = median(subject.map((session, index) => session[key] / baseline[index]![key]));
@@ -78,35 +67,4 @@ async function run({ effort, note }: BenchmarkOptions): Promise<BenchmarkResult[
     result('live.latency.p95', 'p95', { ratio: GOAL_P95 }),
     result('live.join.p50', 'joinMs', { ratio: GOAL_JOIN, ms: GOAL_JOIN_MS }),
   ];
-}
-
-type Effort = BenchmarkOptions['effort'];
-
-/** The encoder is off until the viewer comes, who has its page and its signalling open, as on a wall. */
-async function throughSfu(world: LiveWorld, effort: Effort): Promise<Session> {
-  const streamId = createId('stream');
-  const publisher = await world.publish(streamId, PICTURE);
-  const viewer = await world.openPage();
-  await world.warmUp(viewer, streamId);
-  const joinMs = await world.view(viewer, { streamId });
-  await viewer.ages(streamId, SETTLE_PICTURES[effort]);
-  const ages = await viewer.ages(streamId, PICTURES[effort]);
-  await Promise.all([publisher.close(), viewer.close()]);
-  return { p50: median(ages), p95: percentile(ages, 0.95), joinMs };
-}
-
-/** Its join is from the offer, with everything gathered, to the first picture. */
-async function fromPageToPage(world: LiveWorld, effort: Effort): Promise<Session> {
-  const streamId = createId('stream');
-  const [sender, receiver] = [await world.openPage(), await world.openPage()];
-  const offer = await sender.offerPeer(PICTURE);
-  const startedMs = Date.now();
-  const answer = await receiver.answerPeer(streamId, offer);
-  const shown = receiver.untilFrame(streamId);
-  await sender.acceptPeer(answer);
-  const joinMs = (await shown) - startedMs;
-  await receiver.ages(streamId, SETTLE_PICTURES[effort]);
-  const ages = await receiver.ages(streamId, PICTURES[effort]);
-  await Promise.all([sender.close(), receiver.close()]);
-  return { p50: median(ages), p95: percentile(ages, 0.95), joinMs };
 }

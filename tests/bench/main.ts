@@ -21,8 +21,8 @@ console.table(
     value: `${round(value)} ${unit}`,
     baseline: baseline === null ? '–' : `${round(baseline)} ${unit}`,
     ratio: ratio === null ? '–' : round(ratio),
-    goal,
-    met: met ? 'yes' : 'no',
+    goal: goal ?? '–',
+    met: met === null ? '–' : met ? 'yes' : 'no',
   })),
 );
 for (const { name, conditions } of results) console.log(`${name}: ${conditions}`);

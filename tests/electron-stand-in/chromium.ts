@@ -7,7 +7,8 @@ import { hideCaptureBar } from './capture-bar.ts';
 import { report } from './launcher-channel.ts';
 import type { StandInSettings } from './settings.ts';
 
-const ARGUMENTS = [
+/** How every Chromium is started that captures as the app does. */
+export const CAPTURING_ARGUMENTS: readonly string[] = [
   // A window of an app has neither tabs nor an address field.
   '--app=about:blank',
   // Captures the real X screen; with a fake picker in addition it would fail.
@@ -29,8 +30,9 @@ const ARGUMENTS = [
   '--disable-quic',
   '--disable-gpu',
   '--no-first-run',
-  // The launcher connects to the same browser to do what a person does.
-  '--remote-debugging-port=0',
+  '--window-size=1120,760',
+  // Chromium refuses its sandbox to root.
+  ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
 ];
 
 let context: BrowserContext | undefined;
@@ -45,11 +47,10 @@ export async function startChromium(settings: StandInSettings): Promise<void> {
     // Whether the page gets it is for the app to say; see session.ts.
     permissions: ['microphone'],
     args: [
-      ...ARGUMENTS,
+      ...CAPTURING_ARGUMENTS,
       `--window-position=${x},${y}`,
-      '--window-size=1120,760',
-      // Chromium refuses its sandbox to root.
-      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+      // The launcher connects to the same browser to do what a person does.
+      '--remote-debugging-port=0',
     ],
     env: { ...process.env, DISPLAY: settings.display },
   });

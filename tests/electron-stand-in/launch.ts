@@ -24,7 +24,7 @@ import {
 const APP_DIR = join(import.meta.dirname, '../../desktop');
 
 /** A window there covers nothing that is captured, and is drawn all the same. */
-const OFF_SCREEN = { x: 4000, y: 0 };
+export const OFF_SCREEN = { x: 4000, y: 0 };
 
 const APP_URL = toPageUrl('app://proofcast/index.html');
 

@@ -1,4 +1,5 @@
 /** The border between a test and the page that it drives. */
+import type { BareSending } from './bare-client-api.ts';
 
 export interface LiveAccess {
   /** `ws://…` with the path of the signalling. */
@@ -11,6 +12,8 @@ export interface PublishedPicture {
   readonly widthPx: number;
   readonly heightPx: number;
   readonly framesPerSecond: number;
+  /** Changes all over, so that it needs all the bits that it may have. */
+  readonly isRestless: boolean;
 }
 
 export interface SentVideo {
@@ -48,11 +51,17 @@ export type LivePageApi = {
   received(streamId: string): Promise<ReceivedVideo>;
   /** How old the next `count` pictures of a stream are when they are shown, in milliseconds. */
   ages(streamId: string, count: number): Promise<number[]>;
+  /** Resolves with when a picture of `streamId` that was drawn after this was first shown, milliseconds since 1970. */
+  untilDrawnAfter(streamId: string, drawnAfterMs: number): Promise<number>;
   /** Sends a picture to another page without any server: resolves with the offer. */
   offerPeer(picture: PublishedPicture): Promise<string>;
   /** Receives that as `streamId`: resolves with the answer. */
   answerPeer(streamId: string, offer: string): Promise<string>;
   acceptPeer(answer: string): Promise<void>;
+  /** Publishes to the bare SFU that the page can reach. */
+  publishBare(options: { streamId: string } & PublishedPicture & BareSending): Promise<void>;
+  /** Views from it; the viewer is told to hold pictures back for so long at least, null: what the browser does. */
+  viewBare(streamId: string, jitterBufferTargetMs: number | null): Promise<void>;
   /** Resolves with when the first picture of `streamId` was there, milliseconds since 1970. */
   untilFrame(streamId: string): Promise<number>;
   /** How many peer connections are open in this page. */

@@ -5,7 +5,7 @@ import { runSfu, type RunningSfu } from '../../sfu/testing/running-sfu.ts';
 import { launchLiveBrowser, type LivePage } from '../harness/live-page.ts';
 import type { LiveAccess, LivePageApi, PublishedPicture } from '../harness/live-page-api.ts';
 
-const PICTURE: PublishedPicture = { widthPx: 1280, heightPx: 720, framesPerSecond: 20 };
+const PICTURE: PublishedPicture = { widthPx: 1280, heightPx: 720, framesPerSecond: 20, isRestless: false };
 
 export class LiveWorld {
   readonly running: RunningSfu;

@@ -6,8 +6,11 @@ export const CAPTURE = {
   maxWidthPx: 1920,
   maxHeightPx: 1200,
   maxFrameRate: 30,
-  /** The person sees what is captured without paying for a second full picture. */
-  previewFrameRate: 5,
+  /**
+   * Enough to see that it is the right screen and that it moves. Each picture that is shown is scaled and composed, in
+   * software where there is no hardware for it, whether anybody looks or not.
+   */
+  previewFrameRate: 1,
   previewWidthPx: 960,
 } as const;
 

@@ -11,7 +11,8 @@ import type {
   SentVideo,
 } from '../live-page-api.ts';
 import { decodeStamp, STAMP_HEIGHT_FRACTION, STAMP_SAMPLE } from '../stamp.ts';
-import { drawStamp } from './draw-stamp.ts';
+import { publishBare, viewBare } from './bare-client.ts';
+import { drawnTrack } from './drawn-track.ts';
 
 const connections: RTCPeerConnection[] = [];
 const players = new Map<string, { player: SfuPlayer; lost: string | null }>();
@@ -48,22 +49,10 @@ function change(): void {
 }
 
 function stampedTrack(options: PublishedPicture): MediaStreamTrack {
-  const canvas = document.createElement('canvas');
-  canvas.width = options.widthPx;
-  canvas.height = options.heightPx;
-  const context = canvas.getContext('2d', { alpha: false });
-  if (!context) throw new Error('This browser has no 2D canvas.');
-  context.fillStyle = '#10202c';
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  setInterval(() => {
-    drawStamp(context, Date.now());
+  return drawnTrack(options, () => {
     drawn += 1;
     change();
-  }, 1000 / options.framesPerSecond);
-  const [track] = canvas.captureStream(options.framesPerSecond).getVideoTracks();
-  if (!track) throw new Error('This browser cannot capture a canvas.');
-  track.contentHint = 'detail';
-  return track;
+  });
 }
 
 async function publish(options: Parameters<LivePageApi['publish']>[0]): Promise<void> {
@@ -118,13 +107,31 @@ function view(access: Parameters<LivePageApi['view']>[0]): Promise<number> {
   });
 }
 
-/** Read as each picture is shown, so that what reads them does not add to it. */
-function ages(streamId: string, count: number): Promise<number[]> {
+/** How old the next `count` pictures are. */
+async function ages(streamId: string, count: number): Promise<number[]> {
+  const seen: number[] = [];
+  await watchPictures(streamId, ({ stampMs, seenAtMs }) => seen.push(seenAtMs - stampMs) === count);
+  return seen;
+}
+
+async function untilDrawnAfter(streamId: string, drawnAfterMs: number): Promise<number> {
+  let shownAtMs = 0;
+  await watchPictures(streamId, ({ stampMs, seenAtMs }) => {
+    shownAtMs = seenAtMs;
+    return stampMs > drawnAfterMs;
+  });
+  return shownAtMs;
+}
+
+/** Reads each picture as it is shown, so that what reads them does not add to it, until `isEnough` says so. */
+function watchPictures(
+  streamId: string,
+  isEnough: (picture: { stampMs: number; seenAtMs: number }) => boolean,
+): Promise<void> {
   const video = elementOf(streamId);
   const canvas = new OffscreenCanvas(STAMP_SAMPLE.widthPx, STAMP_SAMPLE.heightPx);
   const context = canvas.getContext('2d', { willReadFrequently: true });
   if (!context) throw new Error('This browser has no 2D canvas.');
-  const seen: number[] = [];
   return new Promise((resolve) => {
     const onFrame = (): void => {
       const seenAtMs = Date.now();
@@ -135,8 +142,7 @@ function ages(streamId: string, count: number): Promise<number[]> {
       const stampMs = decodeStamp(
         Uint8Array.from({ length: widthPx * heightPx }, (_, at) => data[at * 4 + 1] ?? 0),
       );
-      if (stampMs !== null) seen.push(seenAtMs - stampMs);
-      if (seen.length === count) resolve(seen);
+      if (stampMs !== null && isEnough({ stampMs, seenAtMs })) resolve();
       else video.requestVideoFrameCallback(onFrame);
     };
     video.requestVideoFrameCallback(onFrame);
@@ -184,6 +190,16 @@ async function answerPeer(streamId: string, sdp: string): Promise<string> {
   await connection.setRemoteDescription({ type: 'offer', sdp });
   await connection.setLocalDescription();
   return gathered(connection);
+}
+
+async function viewBareStream(streamId: string, jitterBufferTargetMs: number | null): Promise<void> {
+  const tracks = await viewBare([streamId]);
+  for (const { receiver: one } of connections.flatMap((connection) => connection.getTransceivers())) {
+    if (tracks.includes(one.track)) one.jitterBufferTarget = jitterBufferTargetMs;
+  }
+  const video = appendVideo(streamId);
+  video.srcObject = new MediaStream(tracks);
+  await video.play();
 }
 
 function preferVp8(connection: RTCPeerConnection): void {
@@ -241,9 +257,12 @@ const api: LivePageApi = {
   sent,
   received,
   ages,
+  untilDrawnAfter,
   untilFrame,
   offerPeer,
   answerPeer,
+  publishBare: (options) => publishBare({ ...options, track: stampedTrack(options) }),
+  viewBare: viewBareStream,
   acceptPeer: async (sdp) => offered?.setRemoteDescription({ type: 'answer', sdp }),
   takePaths: () => paths.splice(0).map(({ kind }) => kind),
   untilViewers: (count) =>
