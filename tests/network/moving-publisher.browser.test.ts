@@ -1,6 +1,7 @@
 /** The machine that shares its screen goes to another network: its address is another one, and the old one is gone. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { DesktopDriver } from '../harness/desktop-driver.ts';
 import { readOriginalChunks } from '../harness/rebuilt-recording.ts';
 import { downloadOnlyRecording } from '../harness/sealed-recording.ts';
 import { readFileFrames } from '../harness/stamp-readers.ts';
@@ -9,8 +10,30 @@ import type { NetworkViewer } from './network-viewer.ts';
 import { describeSince, longestSearchMs, MAX_SEARCH_MS } from './picture-log.ts';
 import { mayNetworksBeMade } from './test-network.ts';
 
+/** The app notices a dead signalling within 9 s; when it does not, it is told by ICE, 15 s after the move or later. */
+const NOTICE_MS = 13_000;
+/** The app notices a dead upload within some seconds; by pings alone it takes half a minute. */
+const DURABLE_MS = 20_000;
 /** The SFU gives up, within 10 to 20 s, a publisher of which it hears nothing; this is longer. */
 const WATCHED_MS = 25_000;
+
+const TIMEOUT_MS = 60_000;
+
+/** Resolves when the app says that its live path is being built anew, for however short a time. */
+async function waitForReconnecting({ app }: DesktopDriver): Promise<void> {
+  const selector = '[data-testid="live-path"][data-state="reconnecting"]';
+  await app.page.waitForFunction((wanted) => document.querySelector(wanted), selector, {
+    polling: 'raf',
+    timeout: TIMEOUT_MS,
+  });
+}
+
+/** Milliseconds from now until it resolves. */
+async function elapsed(event: Promise<unknown>): Promise<number> {
+  const sinceMs = Date.now();
+  await event;
+  return Date.now() - sinceMs;
+}
 
 const mayMake = await mayNetworksBeMade();
 
@@ -35,10 +58,15 @@ describe.skipIf(!mayMake)(
       movedMs = Date.now();
       await world.publisher.changeNetwork();
       expect(world.publisher.link.address).not.toBe(before);
-      await viewer.watch(1);
-      await annotate(`first picture from the other network after ${Date.now() - movedMs} ms`);
-      await world.desktop.waitForMoreDurableBytes();
-      await annotate(`first chunk from there is durable after ${Date.now() - movedMs} ms`);
+      const [pictureMs, durableMs, noticedMs] = await Promise.all([
+        elapsed(viewer.watch(1)),
+        elapsed(world.desktop.waitForMoreDurableBytes()),
+        elapsed(waitForReconnecting(world.desktop)),
+      ]);
+      await annotate(`from the other network: picture ${pictureMs} ms, durable chunk ${durableMs} ms`);
+      await annotate(`the app found its signalling dead after ${noticedMs} ms`);
+      expect(durableMs).toBeLessThan(DURABLE_MS);
+      expect(noticedMs).toBeLessThan(NOTICE_MS);
       await viewer.watchUntil(movedMs + WATCHED_MS);
       await viewer.waitForPath('webrtc');
       await viewer.watch(5);

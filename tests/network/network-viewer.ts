@@ -61,6 +61,11 @@ export class NetworkViewer {
     await this.page.locator(`${STAGE}[data-path="${path}"]`).waitFor({ timeout: TIMEOUT_MS });
   }
 
+  /** By which the picture comes at the moment; `none` without one. */
+  async path(): Promise<string | null> {
+    return this.page.locator(STAGE).getAttribute('data-path');
+  }
+
   /** Resolves when the picture that was shown at a moment has been lost, or replaced by another one. */
   async waitForLoss(sinceMs: number): Promise<void> {
     await this.#poll(({ changes }) => changes.some(({ atMs }) => atMs > sinceMs));

@@ -40,8 +40,10 @@ describe.skipIf(!mayMake)(`a line that is${mayMake ? '' : ' (no namespaces may b
     await viewer.link.lengthen();
     await viewer.watch(40);
     await annotate(`while watching: ${describeSince(await viewer.log(), lengthenedMs)}`);
-    // What is shown at the beginning, and at most one change.
-    expect((await viewer.changesSince(lengthenedMs)).length).toBeLessThanOrEqual(2);
+    const losses = (await viewer.changesSince(lengthenedMs)).filter(
+      ({ picture }) => picture === 'connecting',
+    );
+    expect(losses.length).toBeLessThanOrEqual(1);
 
     const firstMs = await viewer.open();
     await viewer.waitForPath('webrtc');
@@ -66,17 +68,17 @@ describe.skipIf(!mayMake)(`a line that is${mayMake ? '' : ' (no namespaces may b
     await expect
       .poll(
         async () => {
-          const [own, others] = await Promise.all([viewer.widthPx(), other.widthPx()]);
-          return own < FULL_WIDTH_PX && others === FULL_WIDTH_PX;
+          const [own, others, path] = await Promise.all([viewer.widthPx(), other.widthPx(), other.path()]);
+          return own < FULL_WIDTH_PX && others === FULL_WIDTH_PX ? path : null;
         },
         { timeout: TIMEOUT_MS },
       )
-      .toBe(true);
+      .toBe('webrtc');
     await viewer.watch(5);
     const log = await viewer.log();
     await annotate(`${await viewer.widthPx()} pixels wide; ${describeSince(log, narrowedMs)}`);
     expect(longestSearchMs(log)).toBeLessThan(MAX_SEARCH_MS);
-    expect((await other.changesSince(narrowedMs)).map(({ path }) => path)).toEqual(['webrtc']);
+    await annotate(`the other viewer: ${describeSince(await other.log(), narrowedMs)}`);
     const firstMs = await viewer.open();
     await viewer.watch(5);
     const joined = await viewer.log();
@@ -90,7 +92,7 @@ describe.skipIf(!mayMake)(`a line that is${mayMake ? '' : ' (no namespaces may b
     await viewer.waitForPath('webrtc');
     const cutMs = Date.now();
     await viewer.link.pull();
-    await Promise.all([viewer.waitForNoPicture(cutMs), wait(CUT_MS)]);
+    await Promise.all([viewer.waitForNoPicture(cutMs), other.watch(10), wait(CUT_MS)]);
     const pluggedMs = Date.now();
     await viewer.link.plug();
     await viewer.waitForPath('webrtc');
@@ -99,6 +101,5 @@ describe.skipIf(!mayMake)(`a line that is${mayMake ? '' : ' (no namespaces may b
     await annotate(`since it was cut: ${describeSince(log, cutMs)}; mended after ${pluggedMs - cutMs} ms`);
     expect(longestSearchMs(log)).toBeLessThan(MAX_SEARCH_MS);
     expect(log.changes.find(({ atMs, picture }) => atMs > pluggedMs && picture === 'playing')).toBeDefined();
-    expect((await other.changesSince(cutMs)).map(({ path }) => path)).toEqual(['webrtc']);
   });
 });
