@@ -9,6 +9,7 @@ import { relayFanOut } from './relay-fan-out.ts';
 import { relayIngest } from './relay-ingest.ts';
 import { relayMemory } from './relay-memory.ts';
 import { uploadCatchUp } from './upload-catch-up.ts';
+import { wallWebRtc } from './wall-web-rtc.ts';
 
 export const BENCHMARKS: readonly Benchmark[] = [
   ...relayFanOut,
@@ -18,6 +19,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   recordingReady,
   recordingMerge,
   liveView,
+  wallWebRtc,
   fallbackView,
   uploadCatchUp,
 ];
