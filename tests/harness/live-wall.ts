@@ -62,10 +62,10 @@ export class LiveWall {
     return new LiveWall({ services, admin, streamIds, pages, stack: stack.move() });
   }
 
-  /** Pictures that all publishers together have encoded so far; one that is encoded in two sizes counts twice. */
+  /** Pictures that all publishers together have encoded for small tiles so far. */
   async encodedCount(): Promise<number> {
     const sent = await Promise.all(this.#pages.map((page) => page.sent()));
-    return sent.reduce((sum, { framesEncoded }) => sum + framesEncoded, 0);
+    return sent.reduce((sum, { smallFramesEncoded }) => sum + smallFramesEncoded, 0);
   }
 
   /** User and system time of the browser with all publishers so far, in seconds. */
