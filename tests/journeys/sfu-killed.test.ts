@@ -91,9 +91,9 @@ async function openViewers(): Promise<void> {
     Array.from({ length: VIEWERS }, async () => {
       const context = await browser.newContext({ storageState, viewport: VIEWPORT });
       const page = await context.newPage();
-      await page.goto(new URL('/live', services.relay.url).href);
+      await page.goto(new URL('/live', services.relay.url).href, { timeout: TIMEOUT_MS });
       const tile = page.getByTestId(`tile-${streamId}`);
-      await tile.waitFor();
+      await tile.waitFor({ timeout: TIMEOUT_MS });
       return [
         await AttributeDiary.open(tile, ['data-picture', 'data-path']),
         await StampDiary.open(tile),
