@@ -128,16 +128,22 @@ const entriesSince = <E extends { readonly atMs: number }>(entries: readonly E[]
 const stampsSince = ({ stamps: all }: Seen, fromMs: number): SeenStamp[] =>
   all.filter(({ stampMs }) => stampMs > fromMs);
 
-/** Resolves with what they have seen as soon as all of them are as wanted. */
+/** Resolves with what they have seen as soon as all of them are as wanted; else says what the others have had. */
 async function untilAll(isWanted: (seen: Seen) => boolean): Promise<Seen[]> {
   let all: Seen[] = [];
   await expect
     .poll(async () => {
       all = await readAll();
-      return all.filter(isWanted).length;
+      return all.filter((seen) => !isWanted(seen)).map(describeSeen);
     }, POLL)
-    .toBe(VIEWERS);
+    .toEqual([]);
   return all;
+}
+
+function describeSeen({ entries, stamps: all }: Seen): string {
+  const nowMs = Date.now();
+  const paths = entries.map((entry) => `${pathOf(entry)} ${nowMs - entry.atMs} ms ago`);
+  return `${paths.join(', ')}; newest picture drawn ${nowMs - (all.at(-1)?.stampMs ?? 0)} ms ago`;
 }
 
 /** Everybody has had the same path for so long, and sees what was drawn at the end of that time. */
