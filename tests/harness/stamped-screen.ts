@@ -3,9 +3,22 @@
  * screen can be dated to the millisecond, wherever it turns up.
  */
 import { openHarnessPage } from './harness-pages.ts';
-import { openKioskScreen, type KioskScreen } from './kiosk-screen.ts';
+import { openKioskScreen, type KioskScreen, type ScreenSize } from './kiosk-screen.ts';
 
 export type StampedScreen = KioskScreen;
 
-export const openStampedScreen = (): Promise<StampedScreen> =>
-  openKioskScreen((page) => openHarnessPage(page, 'stamped-screen.ts'));
+/** Enough to date a picture within 50 ms and little enough for two busy cores. */
+const STAMPS_PER_SECOND = 20;
+
+export interface StampedScreenOptions {
+  readonly size?: ScreenSize;
+  readonly stampsPerSecond?: number;
+}
+
+export function openStampedScreen({
+  size,
+  stampsPerSecond = STAMPS_PER_SECOND,
+}: StampedScreenOptions = {}): Promise<StampedScreen> {
+  const query = { stampsPerSecond: String(stampsPerSecond) };
+  return openKioskScreen((page) => openHarnessPage(page, 'stamped-screen.ts', query), size);
+}

@@ -28,9 +28,11 @@ import type { SeenStamp } from '../harness/stamp-readers.ts';
 import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen.ts';
 
 const VIEWERS = 8;
-/** So small that a tile gets the small layer: eight decoders share the machine with everything else. */
+/** Eight decoders share the machine with everything else: a small screen, few pictures a second, the small layer. */
+const SCREEN = { size: { width: 640, height: 360 }, stampsPerSecond: 10 };
 const VIEWPORT = { width: 480, height: 400 };
-const TIMEOUT_MS = 90_000;
+/** A path that has failed may wait for half a minute before it is tried again. */
+const TIMEOUT_MS = 150_000;
 const POLL = { timeout: TIMEOUT_MS, interval: 200 };
 /** After this a connection of the publisher and a picture of a viewer are good ones, for which a worker is replaced at once. */
 const PROVEN_MS = Math.max(DESKTOP_SFU.stableAfterMs, SFU_REJOIN_AFTER_MS) + 500;
@@ -59,7 +61,7 @@ let recording: AttributeDiary<'data-state'>;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'proofcast-sfu-killed-'));
-  [services, screen] = await Promise.all([startServices(), openStampedScreen()]);
+  [services, screen] = await Promise.all([startServices(), openStampedScreen(SCREEN)]);
   admin = new TestClient(services.relay.url);
   await admin.call('signIn', { body: services.admin });
   const { code } = await admin.call('createEnrolmentCode', { body: { deviceName: 'Desk 12' } });
