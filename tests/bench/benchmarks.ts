@@ -13,6 +13,7 @@ import { relayMemory } from './relay-memory.ts';
 import { sfuConsumers } from './sfu-consumers.ts';
 import { sfuRecovery } from './sfu-recovery.ts';
 import { uploadCatchUp } from './upload-catch-up.ts';
+import { wallWebRtc } from './wall-web-rtc.ts';
 
 export const BENCHMARKS: readonly Benchmark[] = [
   ...relayFanOut,
@@ -26,6 +27,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   sfuConsumers,
   ...sfuRecovery,
   publisherCpu,
+  wallWebRtc,
   fallbackView,
   uploadCatchUp,
 ];

@@ -42,7 +42,10 @@ export function sharePayload(kind: Chunk['kind'], bytes: Uint8Array): SharedPayl
 export interface PublisherSeat {
   readonly deviceId: Id;
   readonly streamId: Id;
+  /** For the relay. */
   readonly token: string;
+  /** The live path of the same stream. */
+  readonly sfu: { readonly url: string; readonly token: string };
 }
 
 /** Enrols as many devices as it takes for `count` streams. */
@@ -51,8 +54,8 @@ export async function enrolPublishers(admin: TestClient, count: number): Promise
   while (seats.length < count) {
     const device = await TestDevice.enrol(admin, `Desk ${seats.length}`);
     for (let slot = 0; slot < SLOTS_PER_DEVICE && seats.length < count; slot++) {
-      const { streamId, ingest } = await whenAllowed(() => device.publishTokens(admin, { slot }));
-      seats.push({ deviceId: device.deviceId, streamId, token: ingest.token });
+      const { streamId, ingest, sfu } = await whenAllowed(() => device.publishTokens(admin, { slot }));
+      seats.push({ deviceId: device.deviceId, streamId, token: ingest.token, sfu });
     }
   }
   return seats;

@@ -9,7 +9,6 @@ import { join, resolve } from 'node:path';
 import type { Locator } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MAX_STILL_BYTES, type Recording } from '../../shared/src/index.ts';
-import { startService } from '../../scripts/service-process.ts';
 import { TestClient } from '../../relay/testing/test-client.ts';
 import { TestViewer } from '../../relay/testing/test-viewer.ts';
 import { fillForm } from '../harness/form.ts';
@@ -74,16 +73,6 @@ async function firstSliceIsDurable(): Promise<void> {
   await byTestId('recording-path')
     .getByText(/[1-9][\d.]* [kM]B safe/)
     .waitFor({ timeout: RECONNECT_TIMEOUT_MS });
-}
-
-/** The SFU again on the port that the relay knows. */
-async function restartSfu(): Promise<void> {
-  const jwksUrl = new URL('/.well-known/jwks.json', services.relay.url).href;
-  const { port } = new URL(services.sfu.url);
-  services.sfu = await startService({
-    entry: 'sfu/src/main.ts',
-    env: { SFU_PORT: port, SFU_MEDIA_PORT: '0', SFU_WORKERS: '1', TOKEN_JWKS_URL: jwksUrl },
-  });
 }
 
 /** The newest recording, when it is sealed. */
@@ -215,7 +204,7 @@ describe('an enrolled device', () => {
     await path('recording', 'uploading');
     await path('live', 'reconnecting');
     await inspect('live-reconnecting');
-    await restartSfu();
+    await services.restartSfu();
     await path('live', 'live');
     await byTestId('stop-sharing').click();
     await path('recording', 'finished');

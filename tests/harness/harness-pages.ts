@@ -10,8 +10,12 @@ import type { Page } from 'playwright-core';
 const ORIGIN = 'https://harness.invalid';
 const FOLDER = import.meta.dirname;
 
-/** Opens `tests/harness/pages/<module>` in `page`. Resolves when the module has run. */
-export async function openHarnessPage(page: Page, module: string): Promise<void> {
+/** Opens `tests/harness/pages/<module>` in `page`, at an address with `query`. Resolves when the module has run. */
+export async function openHarnessPage(
+  page: Page,
+  module: string,
+  query: Readonly<Record<string, string>> = {},
+): Promise<void> {
   await page.route(`${ORIGIN}/**`, async (route) => {
     const path = new URL(route.request().url()).pathname;
     if (!path.endsWith('.ts')) {
@@ -25,5 +29,5 @@ export async function openHarnessPage(page: Page, module: string): Promise<void>
     const source = await readFile(join(FOLDER, ...path.split('/')), 'utf8');
     await route.fulfill({ contentType: 'text/javascript', body: stripTypeScriptTypes(source) });
   });
-  await page.goto(`${ORIGIN}/`, { waitUntil: 'load' });
+  await page.goto(`${ORIGIN}/?${new URLSearchParams(query).toString()}`, { waitUntil: 'load' });
 }

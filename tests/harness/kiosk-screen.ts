@@ -12,11 +12,19 @@ export interface KioskScreen {
   close(): Promise<void>;
 }
 
-export const SCREEN_SIZE = { width: 1280, height: 720 } as const;
+export interface ScreenSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+export const SCREEN_SIZE: ScreenSize = { width: 1280, height: 720 };
 
 /** `fill` opens what is to be seen in the page that covers the screen. What was begun is ended when anything fails. */
-export async function openKioskScreen(fill: (page: Page) => Promise<unknown>): Promise<KioskScreen> {
-  const xvfb = await startXvfb(SCREEN_SIZE);
+export async function openKioskScreen(
+  fill: (page: Page) => Promise<unknown>,
+  size: ScreenSize = SCREEN_SIZE,
+): Promise<KioskScreen> {
+  const xvfb = await startXvfb(size);
   const profile = await mkdtemp(join(tmpdir(), 'proofcast-screen-'));
   let context: BrowserContext | undefined;
   const close = async () => {
@@ -37,7 +45,7 @@ export async function openKioskScreen(fill: (page: Page) => Promise<unknown>): P
         ...chromiumArguments(),
         '--kiosk',
         '--window-position=0,0',
-        `--window-size=${SCREEN_SIZE.width},${SCREEN_SIZE.height}`,
+        `--window-size=${size.width},${size.height}`,
       ],
       env: { ...process.env, DISPLAY: xvfb.display },
     });

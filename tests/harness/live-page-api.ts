@@ -17,7 +17,10 @@ export interface PublishedPicture {
 }
 
 export interface SentVideo {
+  /** In all layers together. */
   readonly framesEncoded: number;
+  /** In the layer for small tiles alone, which is encoded whatever the network carries. */
+  readonly smallFramesEncoded: number;
   readonly keyFramesEncoded: number;
   readonly bytesSent: number;
 }

@@ -1,10 +1,10 @@
 /** Relay and SFU as real processes of their own, on free ports, with a temporary data directory. */
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { SfuStatistics } from '../../sfu/src/statistics.ts';
 import { startService, type ServiceProcess } from '../../scripts/service-process.ts';
+import { findFreePort } from './free-port.ts';
 
 export interface Services {
   relay: ServiceProcess;
@@ -13,22 +13,28 @@ export interface Services {
   readonly admin: { readonly email: string; readonly password: string };
   /** The relay again on the same port and data, after it was stopped or killed. */
   restartRelay(): Promise<void>;
+  /** The SFU again on the same ports, its worker's included, after it was stopped or killed. */
+  restartSfu(): Promise<void>;
+  /** What the SFU tells operators about its streams at the moment. */
+  sfuStatistics(): Promise<SfuStatistics>;
   close(): Promise<void>;
 }
 
 export async function startServices(relayEnv: Record<string, string> = {}): Promise<Services> {
   const dataDir = await mkdtemp(join(tmpdir(), 'proofcast-services-'));
   const admin = { email: 'admin@example.test', password: 'correct horse battery staple' };
-  const relayPort = await findFreePort();
-  const sfu = await startService({
-    entry: 'sfu/src/main.ts',
-    env: {
-      SFU_PORT: '0',
-      SFU_MEDIA_PORT: '0',
-      SFU_WORKERS: '1',
-      TOKEN_JWKS_URL: `http://127.0.0.1:${relayPort}/.well-known/jwks.json`,
-    },
-  });
+  const [relayPort, sfuPort, mediaPort] = [await findFreePort(), await findFreePort(), await findFreePort()];
+  const startSfu = () =>
+    startService({
+      entry: 'sfu/src/main.ts',
+      env: {
+        SFU_PORT: String(sfuPort),
+        SFU_MEDIA_PORT: String(mediaPort),
+        SFU_WORKERS: '1',
+        TOKEN_JWKS_URL: `http://127.0.0.1:${relayPort}/.well-known/jwks.json`,
+      },
+    });
+  const sfu = await startSfu();
   const startRelay = () =>
     startService({
       entry: 'relay/src/main.ts',
@@ -54,6 +60,14 @@ export async function startServices(relayEnv: Record<string, string> = {}): Prom
     async restartRelay() {
       services.relay = await startRelay();
     },
+    async restartSfu() {
+      services.sfu = await startSfu();
+    },
+    async sfuStatistics() {
+      const response = await fetch(new URL('/statistics', services.sfu.url));
+      if (!response.ok) throw new Error(`The SFU answered ${response.status} when asked for statistics.`);
+      return (await response.json()) as SfuStatistics;
+    },
     async close() {
       const stopped = await Promise.allSettled([services.relay.stop(), services.sfu.stop()]);
       await rm(dataDir, { recursive: true, force: true });
@@ -61,17 +75,4 @@ export async function startServices(relayEnv: Record<string, string> = {}): Prom
     },
   };
   return services;
-}
-
-/** A port that was free a moment ago, for services that must know one another's address before they start. */
-export async function findFreePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (typeof address !== 'object' || address === null)
-    throw new Error('The probe for a free port has no address.');
-  return address.port;
 }

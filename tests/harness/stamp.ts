@@ -43,6 +43,11 @@ export function decodeStamp(grey: Uint8Array): number | null {
       bits.push(value > 127);
     }
   }
+  return decodeCells(bits);
+}
+
+/** The same from the 64 cells themselves, true is white. */
+export function decodeCells(bits: readonly boolean[]): number | null {
   if (fromBits(bits.slice(0, MARKER_BITS)) !== MARKER) return null;
   const timeMs = fromBits(bits.slice(MARKER_BITS, MARKER_BITS + TIME_BITS));
   return fromBits(bits.slice(MARKER_BITS + TIME_BITS)) === checksum(timeMs) ? timeMs : null;

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchViewer } from '../harness/chromium.ts';
 import { openWall, tileOf } from '../harness/dashboard-driver.ts';
 import { TestClient } from '../../relay/testing/test-client.ts';
-import { findFreePort } from '../harness/services.ts';
+import { findFreePort } from '../harness/free-port.ts';
 
 const EMAIL = 'admin@example.test';
 const ROOT = resolve(import.meta.dirname, '../..');

@@ -67,6 +67,13 @@ describe('the relay path', () => {
     expect(after.delayMs).toBeLessThan(3_000);
   });
 
+  it('[V3] loses nothing that arrives while the browser is opening the media source', async () => {
+    const { startsS, log } = await run('overtaken');
+    expect(log).toEqual(['first frame']);
+    expect(startsS).toHaveLength(1);
+    expect(startsS[0]).toBeLessThan(0.1);
+  });
+
   it('is lost with a code when the browser cannot play the codec', async () => {
     const { log } = await run('unsupported');
     expect(log).toEqual(['lost MEDIA_UNSUPPORTED']);

@@ -36,8 +36,8 @@ export class MediaSink {
   readonly #announced = new Map<number, EpochMessage>();
   #queue: AppendQueue | undefined;
   #mimeType = '';
-  /** Frames that came before the media source was open. */
-  #early: ViewerFrame[] = [];
+  /** Frames that came before `sourceopen`; null from then on. */
+  #early: ViewerFrame[] | null = [];
   #isCleared = false;
   #beyond: EpochMessage | null = null;
   #isClosed = false;
@@ -85,14 +85,15 @@ export class MediaSink {
 
   take(frame: ViewerFrame): void {
     if (this.#isClosed) return;
-    if (this.#mediaSource.readyState === 'open') this.#append(frame);
-    else this.#early.push(frame);
+    // Not by the state of the source: it is open a moment before the event, and this frame would overtake the others.
+    if (this.#early) this.#early.push(frame);
+    else this.#append(frame);
   }
 
   /** What comes from here on lies somewhere else: forgets what is buffered as soon as the next init segment is there. */
   clear(): void {
     this.#isCleared = true;
-    this.#early = [];
+    if (this.#early) this.#early = [];
   }
 
   /** Whether all that is buffered belongs to where it was last told to go. */
@@ -110,7 +111,7 @@ export class MediaSink {
     this.#isClosed = true;
     const { video } = this.#options;
     this.#queue?.close();
-    this.#early = [];
+    this.#early = null;
     this.#mediaSource.removeEventListener('sourceopen', this.#onSourceOpen);
     video.removeEventListener('error', this.#onVideoError);
     releaseVideo(video);
@@ -119,8 +120,8 @@ export class MediaSink {
 
   readonly #onSourceOpen = (): void => {
     URL.revokeObjectURL(this.#objectUrl);
-    const early = this.#early;
-    this.#early = [];
+    const early = this.#early ?? [];
+    this.#early = null;
     for (const frame of early) this.#append(frame);
   };
 

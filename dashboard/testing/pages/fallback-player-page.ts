@@ -66,13 +66,21 @@ class Feed {
   }
 
   #sendFrame(kind: 'init' | 'media', payload: Uint8Array, isDiscontinuity = false): void {
-    const fields = { kind, channel: 1, epoch: this.#epoch, sequence: 0, captureTimeUs: 0, isDiscontinuity };
-    const head = encodeViewerHead({ ...fields, payloadBytes: payload.length });
-    const frame = new Uint8Array(head.length + payload.length);
-    frame.set(head);
-    frame.set(payload, head.length);
-    this.#socket.receive(frame.buffer);
+    sendFrame(this.#socket, { kind, epoch: this.#epoch, payload, isDiscontinuity });
   }
+}
+
+function sendFrame(
+  socket: ScriptedSocket,
+  frame: { kind: 'init' | 'media'; epoch: number; payload: Uint8Array; isDiscontinuity?: boolean },
+): void {
+  const { payload, isDiscontinuity = false, ...rest } = frame;
+  const fields = { ...rest, channel: 1, sequence: 0, captureTimeUs: 0, isDiscontinuity };
+  const head = encodeViewerHead({ ...fields, payloadBytes: payload.length });
+  const bytes = new Uint8Array(head.length + payload.length);
+  bytes.set(head);
+  bytes.set(payload, head.length);
+  socket.receive(bytes.buffer);
 }
 
 function findCluster(bytes: Uint8Array, from: number, step: 1 | -1): number {
@@ -181,6 +189,22 @@ function look({ video, player }: Bench) {
     ranges: video.buffered.length,
     delayMs,
   };
+}
+
+/** What a recorder has delivered once there were so many slices of 250 ms. */
+async function recordSlices(count: number): Promise<{ slices: Uint8Array[]; startedAtMs: number }> {
+  const slices: Uint8Array[] = [];
+  const isEnough = Promise.withResolvers<void>();
+  const recording = await recordCanvas(
+    (bytes) => {
+      if (slices.length < count) slices.push(bytes);
+      if (slices.length === count) isEnough.resolve();
+    },
+    { sliceMs: 250 },
+  );
+  await isEnough.promise;
+  recording.stop();
+  return { slices, startedAtMs: recording.startedAtMs };
 }
 
 const scenarios = {
@@ -339,6 +363,40 @@ const scenarios = {
     feed.stop();
     bench.player.close();
     return { log: bench.log };
+  },
+
+  /** A slice arrives while the source is open already and its event still on the way, as on a machine that is busy. */
+  async overtaken() {
+    const { slices, startedAtMs } = await recordSlices(8);
+    const [first, ...others] = slices;
+    if (!first) throw new Error('The recorder has delivered nothing.');
+    const initBytes = findCluster(first, 0, 1);
+    const Native = window.MediaSource;
+    let deliver = nothing;
+    window.MediaSource = class extends Native {
+      constructor() {
+        super();
+        // Before any listener of the player, which hears of the event after this.
+        this.addEventListener('sourceopen', () => deliver());
+      }
+    };
+    const bench = await openBench();
+    const send = (kind: 'init' | 'media', payload: Uint8Array): void =>
+      sendFrame(bench.socket, { kind, epoch: 0, payload });
+    deliver = () => send('media', first.slice(initBytes));
+    const startedAtUs = startedAtMs * 1000;
+    const epoch = { channel: 1, epoch: 0, mimeType: MIME_TYPE, startedAtUs, publisherClockOffsetUs: 0 };
+    sendMessage(bench.socket, { type: 'epoch', data: epoch });
+    send('init', first.slice(0, initBytes));
+    await new Promise((resolve) => bench.video.addEventListener('loadedmetadata', resolve, { once: true }));
+    for (const slice of others) send('media', slice);
+    while (bench.log.length === 0) await sleep(50);
+    await sleep(500);
+    const { buffered } = bench.video;
+    const startsS = Array.from({ length: buffered.length }, (_, index) => buffered.start(index));
+    bench.player.close();
+    window.MediaSource = Native;
+    return { startsS, log: bench.log };
   },
 
   async close() {

@@ -230,9 +230,14 @@ async function entriesOf(type: string): Promise<Record<string, unknown>[]> {
 
 async function sent(): Promise<SentVideo> {
   const entries = await entriesOf('outbound-rtp');
-  const sum = (key: string): number => entries.reduce((total, entry) => total + Number(entry[key] ?? 0), 0);
+  const sum = (key: string, of = entries): number =>
+    of.reduce((total, entry) => total + Number(entry[key] ?? 0), 0);
   return {
     framesEncoded: sum('framesEncoded'),
+    smallFramesEncoded: sum(
+      'framesEncoded',
+      entries.filter(({ rid }) => rid === 'small'),
+    ),
     keyFramesEncoded: sum('keyFramesEncoded'),
     bytesSent: sum('bytesSent'),
   };

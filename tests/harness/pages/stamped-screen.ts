@@ -2,8 +2,8 @@
 import { STAMP_HEIGHT_FRACTION } from '../stamp.ts';
 import { drawStamp } from './draw-stamp.ts';
 
-/** Pictures a second; enough to date a picture within 50 ms and little enough for two busy cores. */
-const STAMPS_PER_SECOND = 20;
+/** Pictures a second. */
+const stampsPerSecond = Number(new URLSearchParams(location.search).get('stampsPerSecond'));
 
 const canvas = document.createElement('canvas');
 canvas.width = innerWidth;
@@ -37,4 +37,4 @@ function draw(): void {
 }
 
 draw();
-setInterval(draw, 1000 / STAMPS_PER_SECOND);
+setInterval(draw, 1000 / stampsPerSecond);
