@@ -87,9 +87,13 @@ describe('[S6] a picture', () => {
     await publish();
     const [byTcp, byUdp] = await Promise.all([view({ protocol: 'tcp' }), view({ protocol: 'udp' })]);
     await Promise.all([byTcp, byUdp].map((viewer) => viewer.pictures(streamId, 'green', 10)));
-    const paths = await Promise.all([byTcp, byUdp].map((viewer) => viewer.selectedPath(streamId)));
-    expect(paths.map(({ protocol }) => protocol)).toEqual(['tcp', 'udp']);
-    expect(paths[0]?.port).toBe(paths[1]?.port);
+    const readPaths = () => Promise.all([byTcp, byUdp].map((viewer) => viewer.selectedPath(streamId)));
+    // Statistics of a connection lag behind its pictures.
+    await expect
+      .poll(async () => (await readPaths()).map(({ protocol }) => protocol), { timeout: 10_000 })
+      .toEqual(['tcp', 'udp']);
+    const [tcp, udp] = await readPaths();
+    expect(tcp?.port).toBe(udp?.port);
   });
 
   it('[S14] comes with its sound while that is to be heard, also when the picture is paused', async () => {

@@ -518,9 +518,12 @@ describe('a recording that the relay has sealed', () => {
     upload(recording);
     await durable(recording, 1);
     relay.seal(recording.start);
+    // Away until all of it is here.
+    relay.refuseHello(recording.start, new CodedError('UNAVAILABLE', 'Not now.'));
     relay.cut();
     await append(recording, 3);
     await recording.finish();
+    relay.refuseHello(recording.start, null);
     expect((await kind('failed')).reason.code).toBe('RECORDING_SEALED');
     await recording.readFrame(3);
   });
