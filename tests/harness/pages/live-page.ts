@@ -25,6 +25,9 @@ let offered: RTCPeerConnection | undefined;
 /** As the publisher's own limit for its large layer. */
 const PEER_MAX_BITRATE = 3_500_000;
 
+/** mediasoup-client names layers itself, from the smallest on. */
+const SMALLEST_RID = 'r0';
+
 /** So that statistics can be read of what is otherwise nobody's business. */
 const NativePeerConnection = window.RTCPeerConnection;
 window.RTCPeerConnection = class extends NativePeerConnection {
@@ -236,7 +239,7 @@ async function sent(): Promise<SentVideo> {
     framesEncoded: sum('framesEncoded'),
     smallFramesEncoded: sum(
       'framesEncoded',
-      entries.filter(({ rid }) => rid === 'small'),
+      entries.filter(({ rid }) => rid === SMALLEST_RID),
     ),
     keyFramesEncoded: sum('keyFramesEncoded'),
     bytesSent: sum('bytesSent'),
