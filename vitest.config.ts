@@ -14,7 +14,7 @@ export default defineConfig({
         test: {
           env,
           name: 'unit',
-          sequence: { groupOrder: 0 },
+          sequence: { groupOrder: 1 },
           include: ['{shared,sfu,relay,desktop,dashboard,scripts}/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/dist/**', ...JOURNEYS],
           testTimeout: 30_000,
@@ -26,7 +26,7 @@ export default defineConfig({
           env,
           name: 'system',
           exclude: ['**/node_modules/**', ...JOURNEYS],
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           include: [
             'tests/{bench,contract,electron-stand-in,fuzz,harness,media,network,repository}/**/*.test.ts',
           ],
@@ -38,7 +38,7 @@ export default defineConfig({
         test: {
           env,
           name: 'journeys',
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           include: JOURNEYS,
           exclude: ['**/node_modules/**', '**/dist/**'],
           testTimeout: 180_000,

@@ -72,6 +72,7 @@ describe('a viewer', () => {
       recordingId: null,
       viewerCount: 0,
       sourceName: '',
+      hasSound: false,
     };
     expect(streams.toSorted((a, b) => a.deviceName.localeCompare(b.deviceName))).toEqual([
       { streamId: device.streamId, deviceName: 'Desk 1', ...offline },

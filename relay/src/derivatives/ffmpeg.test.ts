@@ -1,11 +1,11 @@
-import { execFile } from 'node:child_process';
+import { ChildProcess, execFile } from 'node:child_process';
 import { copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CodedError } from '@proofcast/shared';
 import { loadWebmClip } from '@proofcast/shared/testing/webm-clip';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { aMoment, programsBelow } from '../../testing/derivative-world.ts';
 import { fakeFfmpeg } from '../../testing/fake-ffmpeg.ts';
 import { Ffmpeg, FfmpegError, type FfmpegRun } from './ffmpeg.ts';
@@ -60,6 +60,19 @@ describe('ffmpeg', () => {
     expect(await programsBelow(folder)).toEqual([]);
     await expect(ffmpeg.run(encode(), bounds(abort.signal))).rejects.toThrow('shutting down');
     expect(await readdir(workspace)).toEqual(['in.webm']);
+  });
+
+  test('[D3] signals nobody when it was told to stop and its folder is gone before it is started', async () => {
+    const signals = vi.spyOn(ChildProcess.prototype, 'kill').mockReturnValue(false);
+    const ffmpeg = open('ffmpeg');
+    const abort = new AbortController();
+    const attempt = ffmpeg.run(encode({ folder: join(folder, 'gone') }), bounds(abort.signal));
+    abort.abort(new CodedError('SHUTTING_DOWN', 'The relay is shutting down.'));
+    await expect(attempt).rejects.toThrow('shutting down');
+    // It is started all the same, before this one, which is asked for later.
+    await ffmpeg.run(encode(), bounds());
+    expect(signals).not.toHaveBeenCalled();
+    signals.mockRestore();
   });
 
   test('[D3] leaves what it said last for the log, not for users', async () => {

@@ -117,8 +117,9 @@ export class Ffmpeg {
       whyKilled ??= why;
       // Not begun yet: fluent-ffmpeg asks ffmpeg what it can, and waits for the answer without a limit.
       if (child === null) return outcome.resolve(why);
-      child.kill('SIGTERM');
-      killTimer ??= setTimeout(() => child?.kill('SIGKILL'), ffmpegKillDelayMs);
+      const running = child;
+      signalChild(running, 'SIGTERM');
+      killTimer ??= setTimeout(() => signalChild(running, 'SIGKILL'), ffmpegKillDelayMs);
     };
     const onAbort = (): void => kill(reasonOf(signal));
     const timeout = setTimeout(() => kill(`it took more than ${timeoutMs} ms`), timeoutMs);
@@ -134,7 +135,7 @@ export class Ffmpeg {
           child.removeAllListeners('error');
           child.on('error', (error) => outcome.resolve(error.message));
           child.on('close', (code, killedBy) => outcome.resolve(howItEnded(code, killedBy)));
-          if (whyKilled !== null) return void child.kill('SIGKILL');
+          if (whyKilled !== null) return signalChild(child, 'SIGKILL');
           watchProgress(command, run.onProgress);
           if (child.pid === undefined) return;
           void limitProcess(child.pid, {
@@ -167,6 +168,14 @@ const FILTER_THREADS = ['-filter_threads', THREADS, '-filter_complex_threads', T
 const MAX_ALLOCATION = ['-max_alloc', String(MAX_ALLOCATION_BYTES)];
 const PROGRESS_PERIOD = ['-stats_period', PROGRESS_PERIOD_SECONDS];
 const GLOBAL_OPTIONS = ['-hide_banner', '-nostdin', ...MAX_ALLOCATION, ...PROGRESS_PERIOD, ...FILTER_THREADS];
+
+/**
+ * A child that could not be started is none: in the tick of the attempt Node would signal whatever process the memory
+ * names that was never filled, this one and its whole group among them.
+ */
+function signalChild(child: ChildProcess, name: NodeJS.Signals): void {
+  if (child.pid !== undefined) child.kill(name);
+}
 
 /** Whom to tell why it ends, in words that fit into a sentence. */
 function reasonOf(signal: AbortSignal): string {
