@@ -184,6 +184,7 @@ describe('the list of streams', () => {
           streamId,
           deviceName: 'Desk 9',
           sourceName: '',
+          hasSound: false,
           state: { kind: 'offline', sinceMs: null },
           recordingId: null,
           viewerCount: 0,
