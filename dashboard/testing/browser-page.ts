@@ -9,16 +9,24 @@ import { build, type Rolldown } from 'vite';
 const ORIGIN = 'https://dashboard.invalid';
 const CHROMIUM_PATH = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
 
-export interface BrowserPage {
+/** What the module has put on `window.scenarios`. */
+type ScenariosOf<S> = { readonly [N in keyof S]: (...parameters: never[]) => unknown };
+
+export interface BrowserPage<S extends ScenariosOf<S>> {
   readonly page: Page;
+  /** Calls a scenario in the page; resolves with its result. */
+  run<N extends keyof S & string>(
+    name: N,
+    ...parameters: Parameters<S[N]>
+  ): Promise<Awaited<ReturnType<S[N]>>>;
   close(): Promise<void>;
 }
 
 /** Opens a page in which `testing/pages/<module>` has run. */
-export async function openBrowserPage(
+export async function openBrowserPage<S extends ScenariosOf<S>>(
   module: string,
   chromiumArguments: string[] = [],
-): Promise<BrowserPage> {
+): Promise<BrowserPage<S>> {
   const [script, browser] = await Promise.all([bundle(module), launch(chromiumArguments)]);
   const page = await browser.newPage();
   await page.route(`${ORIGIN}/**`, (route) =>
@@ -30,7 +38,24 @@ export async function openBrowserPage(
         }),
   );
   await page.goto(`${ORIGIN}/`, { waitUntil: 'load' });
-  return { page, close: () => browser.close() };
+  return {
+    page,
+    run: <N extends keyof S & string>(name: N, ...parameters: Parameters<S[N]>) =>
+      runScenario(page, name, parameters) as Promise<Awaited<ReturnType<S[N]>>>,
+    close: () => browser.close(),
+  };
+}
+
+function runScenario(page: Page, name: string, parameters: readonly unknown[]): Promise<unknown> {
+  return page.evaluate(
+    ([scenario, given]) => {
+      const { scenarios } = window as unknown as {
+        scenarios: Record<string, (...all: unknown[]) => unknown>;
+      };
+      return scenarios[scenario]?.(...given);
+    },
+    [name, parameters] as const,
+  );
 }
 
 async function bundle(module: string): Promise<string> {

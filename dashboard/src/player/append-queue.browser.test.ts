@@ -2,28 +2,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBrowserPage, type BrowserPage } from '../../testing/browser-page.ts';
 import type { Scenarios } from '../../testing/pages/append-queue-page.ts';
 
-let opened: BrowserPage;
+let opened: BrowserPage<Scenarios>;
 
 beforeAll(async () => {
   // A small quota, so that it can be used up in a test.
-  opened = await openBrowserPage('append-queue-page.ts', ['--mse-video-buffer-size-limit-mb=2']);
+  opened = await openBrowserPage<Scenarios>('append-queue-page.ts', ['--mse-video-buffer-size-limit-mb=2']);
 });
 afterAll(() => opened?.close());
 
-function run<N extends keyof Scenarios>(
-  name: N,
-  ...parameters: Parameters<Scenarios[N]>
-): Promise<Awaited<ReturnType<Scenarios[N]>>> {
-  return opened.page.evaluate(
-    ([scenario, given]) => {
-      const { scenarios } = window as unknown as {
-        scenarios: Record<string, (...all: unknown[]) => unknown>;
-      };
-      return scenarios[scenario]?.(...given);
-    },
-    [name, parameters] as const,
-  ) as Promise<Awaited<ReturnType<Scenarios[N]>>>;
-}
+const run: BrowserPage<Scenarios>['run'] = (...call) => opened.run(...call);
 
 describe('the append queue on a real SourceBuffer', () => {
   it('appends slices that were cut anywhere, in order, whatever the buffer is doing', async () => {

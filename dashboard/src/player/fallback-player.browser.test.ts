@@ -3,27 +3,14 @@ import { openBrowserPage, type BrowserPage } from '../../testing/browser-page.ts
 import { LIVE_EDGE_LIMITS } from '../config.ts';
 import type { Scenarios } from '../../testing/pages/fallback-player-page.ts';
 
-let opened: BrowserPage;
+let opened: BrowserPage<Scenarios>;
 
 beforeAll(async () => {
-  opened = await openBrowserPage('fallback-player-page.ts');
+  opened = await openBrowserPage<Scenarios>('fallback-player-page.ts');
 });
 afterAll(() => opened?.close());
 
-function run<N extends keyof Scenarios>(
-  name: N,
-  ...parameters: Parameters<Scenarios[N]>
-): Promise<Awaited<ReturnType<Scenarios[N]>>> {
-  return opened.page.evaluate(
-    ([scenario, given]) => {
-      const { scenarios } = window as unknown as {
-        scenarios: Record<string, (...all: unknown[]) => unknown>;
-      };
-      return scenarios[scenario]?.(...given);
-    },
-    [name, parameters] as const,
-  ) as Promise<Awaited<ReturnType<Scenarios[N]>>>;
-}
+const run: BrowserPage<Scenarios>['run'] = (...call) => opened.run(...call);
 
 /** What the page's scripts hold after everything that may go has gone. */
 async function heapBytes(): Promise<number> {

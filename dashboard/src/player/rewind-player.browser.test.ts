@@ -2,19 +2,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBrowserPage, type BrowserPage } from '../../testing/browser-page.ts';
 import type { Scenarios } from '../../testing/pages/rewind-player-page.ts';
 
-let opened: BrowserPage;
+let opened: BrowserPage<Scenarios>;
 
 beforeAll(async () => {
-  opened = await openBrowserPage('rewind-player-page.ts');
+  opened = await openBrowserPage<Scenarios>('rewind-player-page.ts');
 });
 afterAll(() => opened?.close());
 
-function run<N extends keyof Scenarios>(name: N): Promise<Awaited<ReturnType<Scenarios[N]>>> {
-  return opened.page.evaluate((scenario) => {
-    const { scenarios } = window as unknown as { scenarios: Record<string, () => unknown> };
-    return scenarios[scenario]?.();
-  }, name) as Promise<Awaited<ReturnType<Scenarios[N]>>>;
-}
+const run: BrowserPage<Scenarios>['run'] = (...call) => opened.run(...call);
 
 describe('looking back', () => {
   it('[T7] begins at the moment that was asked for, goes to others, and says how long ago they were', async () => {
