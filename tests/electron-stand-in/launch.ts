@@ -44,8 +44,11 @@ export interface DesktopApp {
   readonly exited: Promise<number | null>;
   /** Process ids of the renderers of the app's Chromium. */
   rendererPids(): Promise<number[]>;
-  /** kill −9 of the renderers. Resolves when the app shows its page again, which is another `page` then. */
-  killRenderer(): Promise<void>;
+  /**
+   * kill −9 of the renderers, and of those that follow them in the next `forMs` milliseconds. Resolves when the app shows
+   * its page again, which is another `page` then.
+   */
+  killRenderer(forMs?: number): Promise<void>;
   /** The button that is pressed in each dialog from now on; 0 at the start. */
   answerDialogs(button: number): void;
   /** Texts of the dialogs that were shown so far. */
@@ -166,27 +169,30 @@ class RunningApp implements DesktopApp {
     return (await this.#processes()).filter(({ type }) => type === 'renderer').map(({ id }) => id);
   }
 
-  async killRenderer(): Promise<void> {
+  async killRenderer(forMs = 0): Promise<void> {
     const context = this.page.context();
-    const nextPage = () => {
-      const page = context.waitForEvent('page', { timeout: START_TIMEOUT_MS });
-      // Of no interest when the page before it stays.
-      page.catch(() => undefined);
-      return page;
-    };
-    let revived = nextPage();
-    for (const pid of await this.rendererPids()) killProcess(pid);
-    for (;;) {
-      const page = await revived;
-      revived = nextPage();
-      // A page may be given a renderer that Chromium kept in reserve, and that was killed with the others.
-      const isThere = await page.waitForURL(APP_URL, { timeout: START_TIMEOUT_MS }).then(
-        () => true,
-        () => false,
-      );
-      if (!isThere) continue;
-      this.#page = page;
-      return;
+    const opened: Page[] = [];
+    const onPage = (page: Page) => opened.push(page);
+    context.on('page', onPage);
+    try {
+      const endMs = Date.now() + forMs;
+      do {
+        for (const pid of await this.rendererPids()) if (isProcessAlive(pid)) killProcess(pid);
+      } while (Date.now() < endMs);
+      for (;;) {
+        if (opened.length === 0) await context.waitForEvent('page', { timeout: START_TIMEOUT_MS });
+        const page = opened.shift()!;
+        // A page may be given a renderer that Chromium kept in reserve, and that was killed with the others.
+        const isThere = await page.waitForURL(APP_URL, { timeout: START_TIMEOUT_MS }).then(
+          () => true,
+          () => false,
+        );
+        if (!isThere) continue;
+        this.#page = page;
+        return;
+      }
+    } finally {
+      context.off('page', onPage);
     }
   }
 

@@ -7,6 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchDesktop, type DesktopApp } from './launch.ts';
 import { startXvfb, type Xvfb } from './xvfb.ts';
 
+const KILLING_MS = 300;
+
 let folder: string;
 let xvfb: Xvfb;
 let app: DesktopApp;
@@ -105,6 +107,15 @@ describe('the page of the app', () => {
       return { hasRun: 'ran' in window, refused };
     });
     expect(outcome).toEqual({ hasRun: false, refused: ['script-src-elem', 'img-src'] });
+  });
+});
+
+describe('an app whose renderers are killed as soon as they start', () => {
+  it('has its page again when that ends, whatever moment of the start they died in', async () => {
+    for (let time = 0; time < 3; time++) {
+      await app.killRenderer(KILLING_MS);
+      await app.page.getByTestId('server-url').waitFor();
+    }
   });
 });
 

@@ -20,6 +20,7 @@ export class WebContents extends EventEmitter {
   #page: Page;
   #devTools: Promise<CDPSession> | undefined;
   #replacing: Promise<void> = Promise.resolve();
+  readonly #crashed = new WeakSet<Page>();
   #windowOpenHandler: WindowOpenHandler = () => ({ action: 'allow' });
   /** What the app itself has asked to load; going anywhere else is the page's doing. */
   #requestedUrl = '';
@@ -61,7 +62,7 @@ export class WebContents extends EventEmitter {
   /** The renderer is gone when the app asks for this, and Chromium needs a new page then. */
   reload(): void {
     // One after the other: the new page may crash too while it is still being prepared, which the app is told.
-    this.#replacing = this.#replacing.then(() => this.#replacePage()).catch(() => undefined);
+    this.#replacing = this.#replacing.then(() => this.#replacePage());
   }
 
   async load(url: string): Promise<void> {
@@ -75,7 +76,7 @@ export class WebContents extends EventEmitter {
   }
 
   #listenTo(page: Page): void {
-    page.on('crash', () => this.emit('render-process-gone', {}, { reason: 'crashed', exitCode: 9 }));
+    page.on('crash', () => this.#onCrash(page));
     page.on('popup', (popup) => void this.#onPopup(popup));
     page.on('close', () => {
       if (page === this.#page) this.#onClosed();
@@ -97,13 +98,30 @@ export class WebContents extends EventEmitter {
     return result.value;
   }
 
+  /** Once for each page; what fails of a page that has crashed may fail before, or instead of, the event of its crash. */
+  #onCrash(page: Page): void {
+    if (this.#crashed.has(page)) return;
+    this.#crashed.add(page);
+    this.#tellGone();
+  }
+
+  #tellGone(): void {
+    this.emit('render-process-gone', {}, { reason: 'crashed', exitCode: 9 });
+  }
+
+  /** Never rejects. */
   async #replacePage(): Promise<void> {
     const old = this.#page;
-    this.#page = await openAnotherPage();
+    // A renderer that is killed while it is given its first page takes that page with it, before there is one to listen to.
+    const page = await openAnotherPage().catch(() => undefined);
+    if (!page) return this.#tellGone();
+    this.#page = page;
     this.#devTools = undefined;
-    this.#listenTo(this.#page);
-    await old.close();
-    await this.load(this.#requestedUrl);
+    this.#listenTo(page);
+    await old.close().catch(() => undefined);
+    await this.load(this.#requestedUrl).catch(() => {
+      if (!page.isClosed()) this.#onCrash(page);
+    });
   }
 
   async #prepare(): Promise<void> {
