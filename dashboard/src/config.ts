@@ -24,8 +24,10 @@ export const SFU_REQUEST_MS = 8_000;
 export const SFU_TOKEN_RENEWAL_SHARE = 0.75;
 /** Tokens that claim to live shorter are not renewed any faster: no loop of renewals, whatever the relay is set to. */
 export const MIN_TOKEN_LIFE_MS = 20_000;
-/** After a failed attempt to connect, further ones fail at once for this long: tiles do not storm a dead server. */
+/** Between two attempts to connect. Until the next one whatever needs a connection fails at once. */
 export const SFU_RECONNECT: ReconnectLimits = { initialDelayMs: 200, maxDelayMs: 8_000 };
+/** A connection that has lasted so long was a good one: the next attempt is the first one again. */
+export const SFU_CONNECTION_STABLE_MS = 10_000;
 
 /** How often the SFU is told what the pictures are like. */
 export const SFU_REPORT_MS = 5_000;

@@ -22,6 +22,7 @@ function otherRequests(id: Id): {
     resumeConsumer: { streamId: id, consumerId: 'x' },
     prefer: { streamId: id, preference: { isPaused: true, isHeard: false, maxSpatialLayer: 0, priority: 1 } },
     report: { readings: [] },
+    reportSending: { streamId: id, delayMs: 20 },
     connectTransport: { transportId: id, dtlsParameters: DTLS_PARAMETERS },
     restartIce: { transportId: id },
     closeTransport: { transportId: id },
@@ -158,6 +159,7 @@ describe('what a token allows', () => {
     const other = otherRequests(createId('stream'));
     expect((await client.refusal('publish', other.publish)).code).toBe('STREAM_NOT_FOUND');
     expect((await client.refusal('produce', other.produce)).code).toBe('STREAM_NOT_FOUND');
+    expect((await client.refusal('reportSending', other.reportSending)).code).toBe('STREAM_NOT_FOUND');
     for (const id of [streamId, other.view.streamId]) {
       const requests = otherRequests(id);
       expect((await client.refusal('view', requests.view)).code).toBe('FORBIDDEN');
@@ -176,6 +178,7 @@ describe('what a token allows', () => {
     const requests = otherRequests(streamId);
     expect((await client.refusal('publish', requests.publish)).code).toBe('FORBIDDEN');
     expect((await client.refusal('produce', requests.produce)).code).toBe('FORBIDDEN');
+    expect((await client.refusal('reportSending', requests.reportSending)).code).toBe('FORBIDDEN');
   });
 
   it('[S4] a stream of another company is answered exactly as one that does not exist', async () => {

@@ -185,6 +185,10 @@ export class Connection {
         this.#peer().report(readings);
         return {};
       },
+      reportSending: async ({ streamId, delayMs }) => {
+        await this.#peer().reportSending(streamId, delayMs);
+        return {};
+      },
       connectTransport: async ({ transportId, dtlsParameters }) => {
         await this.#peer().connectTransport(transportId, dtlsParameters);
         return {};

@@ -182,6 +182,81 @@ describe('who is told what', () => {
     expect((await viewer.refusal('view', viewOf(streamId))).code).toBe('STREAM_OFFLINE');
   });
 
+  it('[S19] viewers who were refused, or heard of the end, are told once that there is a picture', async () => {
+    const [refused, viewer] = [await connectViewer(), await connectViewer()];
+    await refused.refusal('view', viewOf(streamId));
+    await refused.refusal('view', viewOf(streamId));
+    const publisher = await connectPublisher();
+    const produceAll = async () => {
+      await publisher.request('publish', { streamId });
+      await publisher.request('produce', { streamId, kind: 'audio', rtpParameters: audioParameters() });
+      for (const who of [refused, viewer]) {
+        // An answer comes after whatever was told before it.
+        await who.request('leave', { streamId: createId('stream') });
+        expect(who.unread).toEqual([]);
+      }
+      await publisher.request('produce', { streamId, kind: 'video', rtpParameters: videoParameters() });
+    };
+    await produceAll();
+    expect(await refused.next('streamOnline')).toEqual({ streamId });
+    await viewer.request('view', viewOf(streamId));
+    await publisher.request('leave', { streamId });
+    await viewer.next('streamClosed');
+    await produceAll();
+    expect(await viewer.next('streamOnline')).toEqual({ streamId });
+    await publisher.request('leave', { streamId });
+    await produceAll();
+    for (const who of [refused, viewer]) {
+      await who.request('leave', { streamId });
+      expect(who.unread).toEqual([]);
+    }
+  });
+
+  it('[S19] nobody is told of a stream of another company', async () => {
+    const stranger = await running.connect(await running.issuer.viewer({ companyId: createId('company') }));
+    await stranger.refusal('view', viewOf(streamId));
+    await publishVideo();
+    expect((await stranger.refusal('view', viewOf(streamId))).code).toBe('STREAM_OFFLINE');
+    expect(stranger.unread).toEqual([]);
+  });
+
+  it('[S19] a viewer who was refused many streams is told of the newest, up to a limit', async () => {
+    await running.stop();
+    running = await runSfu({ limits: { maxStreamsPerConnection: 2 } });
+    const viewer = await connectViewer();
+    const streamIds = [createId('stream'), createId('stream'), createId('stream')];
+    for (const id of streamIds) await viewer.refusal('view', viewOf(id));
+    for (const id of streamIds) {
+      const publisher = await connectPublisher(id);
+      await publisher.request('publish', { streamId: id });
+      await publisher.request('produce', { streamId: id, kind: 'video', rtpParameters: videoParameters() });
+    }
+    expect(await viewer.next('streamOnline')).toEqual({ streamId: streamIds[1] });
+    expect(await viewer.next('streamOnline')).toEqual({ streamId: streamIds[2] });
+    expect(viewer.unread).toEqual([]);
+  });
+
+  it('[S20] viewers hear what the way to the SFU takes, also those who come later; not of another publisher', async () => {
+    const publisher = await publishVideo();
+    const { viewer: first } = await viewVideo();
+    await publisher.request('reportSending', { streamId, delayMs: 12.5 });
+    await publisher.request('reportSending', { streamId, delayMs: 13.5 });
+    expect(await first.next('sendingDelay')).toEqual({ streamId, delayMs: 12.5 });
+    const { viewer: second } = await viewVideo();
+    expect(await second.next('sendingDelay')).toEqual({ streamId, delayMs: 12.5 });
+    const successor = await connectPublisher();
+    await successor.request('publish', { streamId });
+    for (const viewer of [first, second]) {
+      expect(await viewer.next('sendingDelay')).toEqual({ streamId, delayMs: null });
+      expect(viewer.unread).not.toContain('sendingDelay');
+    }
+    expect((await publisher.refusal('reportSending', { streamId, delayMs: 12.5 })).code).toBe(
+      'TRANSPORT_NOT_FOUND',
+    );
+    const { viewer: third } = await viewVideo();
+    expect(third.unread).toEqual([]);
+  });
+
   it('[S7] a second connection takes the stream over; viewers stay and are told of the new picture', async () => {
     const first = await publishVideo();
     const { viewer, consumerId } = await viewVideo();

@@ -20,6 +20,8 @@ export interface LiveStreamOptions {
   readonly pipes: RouterPipes;
   readonly limits: SfuLimits;
   readonly log: Logger;
+  /** A publisher has begun to send a picture. */
+  readonly onPicture: () => void;
   readonly onClosed: (code: StreamEndCode) => void;
 }
 
@@ -40,6 +42,8 @@ export class LiveStream {
   #publisher: Publisher | undefined;
   /** Publishers whose transport is being created; as long as there are any, the stream waits for them. */
   #arrivingPublishers = 0;
+  /** What viewers know of the way from the publisher. */
+  #toldDelayMs: number | null = null;
   #closedBy: StreamEndCode | undefined;
 
   constructor(options: LiveStreamOptions) {
@@ -86,6 +90,10 @@ export class LiveStream {
         client,
         onProducerAdded: (kind) => {
           for (const viewer of this.viewers) viewer.client.producerAdded(kind);
+          if (kind === 'video') this.#options.onPicture();
+        },
+        onReport: (delayMs) => {
+          if (this.#publisher === publisher) this.#tellDelay(delayMs);
         },
         onLeave: () => this.#removePublisher(publisher),
       });
@@ -95,6 +103,7 @@ export class LiveStream {
       this.#log.info({ tookOver: previous !== undefined }, 'publisher joined');
       previous?.close();
       previous?.client.ended('STREAM_TAKEN');
+      if (this.#toldDelayMs !== null) this.#tellDelay(null);
       const { audience } = this.#audience;
       if (audience.viewerCount > 0 || audience.isWanted) client.audienceChanged(audience);
       return publisher;
@@ -124,6 +133,7 @@ export class LiveStream {
         onLeave: () => this.#removeViewer(viewer),
       });
       outlet.viewers.add(viewer);
+      if (this.#toldDelayMs !== null) client.sendingDelayed(this.#toldDelayMs);
       this.#countAudience();
       return viewer;
     } finally {
@@ -149,6 +159,11 @@ export class LiveStream {
     }
     for (const end of ends) end.client.ended(code);
     for (const end of ends) end.close();
+  }
+
+  #tellDelay(delayMs: number | null): void {
+    this.#toldDelayMs = delayMs;
+    for (const viewer of this.viewers) viewer.client.sendingDelayed(delayMs);
   }
 
   /**

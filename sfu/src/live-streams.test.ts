@@ -47,6 +47,7 @@ function recorder() {
     audienceChanged: ({ viewerCount }: Audience) => void told.push(viewerCount),
     producerAdded: (kind: string) => void told.push(kind),
     consumerClosed: () => void told.push('consumerClosed'),
+    sendingDelayed: () => undefined,
     ended: (code: string) => void told.push(code),
   };
 }

@@ -1,6 +1,7 @@
 import { CodedError, type Id, type ViewPreference } from '@proofcast/shared';
 import type { RtpCapabilities } from 'mediasoup/types';
 import type { Logger } from 'pino';
+import { AwaitedStreams } from './awaited-streams.ts';
 import type { SfuLimits } from './config.ts';
 import { LiveStream } from './live-stream.ts';
 import { offeredCapabilities } from './media-options.ts';
@@ -25,6 +26,7 @@ export class LiveStreams {
   readonly #opening = new Map<string, Promise<LiveStream>>();
   readonly #open = new Map<string, LiveStream>();
   readonly #rebuilding: Rebuilding;
+  readonly #awaited = new AwaitedStreams();
   #isClosed = false;
 
   constructor(options: { workers: Workers; limits: SfuLimits; log: Logger; pipes?: RouterPipes }) {
@@ -66,6 +68,14 @@ export class LiveStreams {
     return stream.addViewer(client, preference);
   }
 
+  /**
+   * Calls `tell` once when somebody of the company begins to send a picture of the stream, and never after the function
+   * that it returns is called.
+   */
+  awaitPicture(key: StreamKey, tell: () => void): () => void {
+    return this.#awaited.await(nameOf(key), tell);
+  }
+
   /** Ends all streams and lets none begin. Idempotent. */
   close(): void {
     this.#isClosed = true;
@@ -97,6 +107,7 @@ export class LiveStreams {
       pipes: this.#pipes,
       limits: this.#limits,
       log,
+      onPicture: () => this.#awaited.arrived(name),
       onClosed: (code) => {
         this.#open.delete(name);
         if (code === 'WORKER_DIED') this.#rebuilding.expect(name);

@@ -38,6 +38,11 @@ export const SFU_METRICS = {
     type: 'gauge',
     help: 'Freezes that present viewers have counted since they joined.',
   },
+  proofcast_sfu_picture_delay_seconds: {
+    type: 'gauge',
+    help: 'From the capture to the screen, of the pictures that viewers are sent, as they have reported it last.',
+    label: { name: 'of', values: ['median', 'worst'] },
+  },
   proofcast_sfu_ready: { type: 'gauge', help: '1 when /readyz says ready, else 0.' },
 } as const satisfies Record<string, MetricDefinition>;
 

@@ -20,8 +20,8 @@ async function publishAndView() {
   await publisher.request('publish', { streamId });
   await publisher.request('produce', { streamId, kind: 'video', rtpParameters: videoParameters() });
   const viewer = await running.connect(await running.issuer.viewer());
-  await viewer.request('view', viewOf(streamId));
-  return { publisher, viewer };
+  const { consumers } = await viewer.request('view', viewOf(streamId));
+  return { publisher, viewer, consumerId: consumers[0]?.id ?? '' };
 }
 
 /** The value of each series. */
@@ -65,8 +65,8 @@ describe('[S18] the metrics', () => {
 
   it('come with what is sampled about every stream, and what its viewers report', async () => {
     running = await runSfu({ limits: { statisticsIntervalMs: 20 } });
-    const { viewer } = await publishAndView();
-    const reading = { widthPx: 640, heightPx: 360, framesPerSecond: 29.5, freezeCount: 3 };
+    const { viewer, consumerId } = await publishAndView();
+    const reading = { widthPx: 640, heightPx: 360, framesPerSecond: 29.5, freezeCount: 3, delayMs: 42 };
     const foreign = { streamId: createId('stream'), reading };
     await viewer.request('report', { readings: [{ streamId, reading }, foreign] });
     await expect
@@ -83,6 +83,13 @@ describe('[S18] the metrics', () => {
         ],
       });
     expect((await read()).get('proofcast_sfu_freezes')).toBe(3);
+    // Nothing is sent to who has not resumed its consumer.
+    const delays = ['median', 'worst'].map((of) => `proofcast_sfu_picture_delay_seconds{of="${of}"}`);
+    const before = await read();
+    expect(delays.map((series) => before.get(series))).toEqual([0, 0]);
+    await viewer.request('resumeConsumer', { streamId, consumerId });
+    const after = await read();
+    expect(delays.map((series) => after.get(series))).toEqual([0.042, 0.042]);
   });
 });
 

@@ -1,7 +1,7 @@
 /** Everything that Prometheus is told: gathered when it asks, and at no other time. */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { SFU_METRICS, type SfuMetricValues } from './metric-definitions.ts';
-import type { SfuStatistics } from './statistics.ts';
+import type { SfuStatistics, ViewerStatistics } from './statistics.ts';
 
 export interface MetricSources {
   readonly statistics: () => SfuStatistics;
@@ -69,8 +69,14 @@ function readMetrics(sources: MetricSources): SfuMetricValues {
     proofcast_sfu_viewers_with_loss: sent.filter((viewer) => (viewer.sent?.lostFraction ?? 0) > NOTABLE_LOSS)
       .length,
     proofcast_sfu_freezes: sum(viewers.map(({ reading }) => reading?.freezeCount ?? 0)),
+    proofcast_sfu_picture_delay_seconds: delaysOf(sent),
     proofcast_sfu_ready: sources.isReady() ? 1 : 0,
   };
+}
+
+function delaysOf(viewers: readonly ViewerStatistics[]): { median: number; worst: number } {
+  const delays = viewers.flatMap(({ reading }) => reading?.delayMs ?? []).toSorted((a, b) => a - b);
+  return { median: (delays[delays.length >> 1] ?? 0) / 1000, worst: (delays.at(-1) ?? 0) / 1000 };
 }
 
 function labelNameOf(name: keyof SfuMetricValues): string {

@@ -1,5 +1,6 @@
 import {
   CodedError,
+  toCodedError,
   type ConsumerOptions,
   type Id,
   type ResultOf,
@@ -46,6 +47,8 @@ export class Peer {
   readonly #seats = new Map<Id, Seat>();
   readonly #tasks = new SerialTasks();
   readonly #receiving = new ReceivingTransports({ onLost: (transport) => this.#lost(transport) });
+  /** Streams of which it will hear when somebody publishes them; each with how to end that. */
+  readonly #awaited = new Map<Id, () => void>();
   #isClosed = false;
 
   constructor(options: {
@@ -78,6 +81,11 @@ export class Peer {
     return this.#tasks.run(streamId, () => this.#publisher(streamId).produce(kind, rtpParameters));
   }
 
+  reportSending(streamId: Id, delayMs: number): Promise<void> {
+    this.#requirePublisherOf(streamId);
+    return this.#tasks.run(streamId, async () => this.#publisher(streamId).report(delayMs));
+  }
+
   view(
     streamId: Id,
     { rtpCapabilities, preference }: { rtpCapabilities: unknown; preference?: ViewPreference | undefined },
@@ -85,18 +93,7 @@ export class Peer {
     this.#requireViewer();
     return this.#tasks.run(streamId, async () => {
       parseRtpCapabilities(rtpCapabilities);
-      const viewer = await this.#join(streamId, (seat) =>
-        this.#streams.view(
-          this.#keyOf(streamId),
-          {
-            transportOn: (worker) => this.#receiving.on(worker),
-            producerAdded: (kind) => this.#notify('producerAdded', { streamId, kind }),
-            consumerClosed: (consumerId) => this.#notify('consumerClosed', { streamId, consumerId }),
-            ended: (code) => this.#ended(streamId, seat, code),
-          },
-          preference,
-        ),
-      );
+      const viewer = await this.#joinAsViewer(streamId, preference);
       try {
         return { transport: viewer.transport.options, consumers: await viewer.consume(rtpCapabilities) };
       } catch (error) {
@@ -155,7 +152,48 @@ export class Peer {
   close(): void {
     this.#isClosed = true;
     for (const streamId of this.#seats.keys()) this.#leave(streamId);
+    for (const streamId of this.#awaited.keys()) this.#awaitNoLonger(streamId);
     this.#receiving.close();
+  }
+
+  async #joinAsViewer(streamId: Id, preference: ViewPreference | undefined): Promise<Viewer> {
+    this.#awaitNoLonger(streamId);
+    try {
+      return await this.#join(streamId, (seat) =>
+        this.#streams.view(
+          this.#keyOf(streamId),
+          {
+            transportOn: (worker) => this.#receiving.on(worker),
+            producerAdded: (kind) => this.#notify('producerAdded', { streamId, kind }),
+            consumerClosed: (consumerId) => this.#notify('consumerClosed', { streamId, consumerId }),
+            sendingDelayed: (delayMs) => this.#notify('sendingDelay', { streamId, delayMs }),
+            ended: (code) => this.#ended(streamId, seat, code),
+          },
+          preference,
+        ),
+      );
+    } catch (error) {
+      if (toCodedError(error).code === 'STREAM_OFFLINE') this.#await(streamId);
+      throw error;
+    }
+  }
+
+  /** A viewer hears once when the stream has a picture again. No more than a limit, the newest of all. */
+  #await(streamId: Id): void {
+    if (this.#isClosed) return;
+    this.#awaitNoLonger(streamId);
+    const [oldest] = this.#awaited.keys();
+    if (oldest !== undefined && this.#awaited.size >= this.#maxStreams) this.#awaitNoLonger(oldest);
+    const cancel = this.#streams.awaitPicture(this.#keyOf(streamId), () => {
+      this.#awaited.delete(streamId);
+      this.#notify('streamOnline', { streamId });
+    });
+    this.#awaited.set(streamId, cancel);
+  }
+
+  #awaitNoLonger(streamId: Id): void {
+    this.#awaited.get(streamId)?.();
+    this.#awaited.delete(streamId);
   }
 
   #leave(streamId: Id): void {
@@ -217,7 +255,9 @@ export class Peer {
     this.#seats.delete(streamId);
     const wasJoined = seat.state.kind === 'joined';
     seat.state = { kind: 'ended', code };
-    if (wasJoined) this.#notify('streamClosed', { streamId, code });
+    if (!wasJoined) return;
+    this.#notify('streamClosed', { streamId, code });
+    if (this.#principal.kind === 'user') this.#await(streamId);
   }
 
   #end(streamId: Id): Publisher | Viewer {

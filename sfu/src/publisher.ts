@@ -6,6 +6,9 @@ import { parseRtpParameters } from './media-parameters.ts';
 import type { MediaTransport } from './media-transport.ts';
 import type { StreamEndCode } from './stream-end.ts';
 
+/** Every report is told to every viewer: what comes more often than this is left out. */
+const MIN_REPORT_INTERVAL_MS = 1_000;
+
 /** The connection of a publisher, as its stream sees it. */
 export interface PublisherClient {
   audienceChanged(audience: Audience): void;
@@ -18,20 +21,32 @@ export class Publisher {
   readonly transport: MediaTransport;
   readonly client: PublisherClient;
   readonly #onProducerAdded: (kind: MediaKind) => void;
+  readonly #onReport: (delayMs: number) => void;
   readonly #onLeave: () => void;
   /** A screen has one picture and at most one sound. */
   readonly #producers = new Map<MediaKind, Producer>();
+  #reportedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: {
     transport: MediaTransport;
     client: PublisherClient;
     onProducerAdded: (kind: MediaKind) => void;
+    /** What its pictures take from the capture to the SFU. */
+    onReport: (delayMs: number) => void;
     onLeave: () => void;
   }) {
     this.transport = options.transport;
     this.client = options.client;
     this.#onProducerAdded = options.onProducerAdded;
+    this.#onReport = options.onReport;
     this.#onLeave = options.onLeave;
+  }
+
+  report(delayMs: number): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#reportedAtMs < MIN_REPORT_INTERVAL_MS) return;
+    this.#reportedAtMs = nowMs;
+    this.#onReport(delayMs);
   }
 
   get producers(): readonly Producer[] {

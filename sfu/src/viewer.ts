@@ -12,6 +12,8 @@ export interface ViewerClient {
   transportOn(worker: MediaWorker): Promise<MediaTransport>;
   producerAdded(kind: MediaKind): void;
   consumerClosed(consumerId: string): void;
+  /** What pictures take from the capture to the SFU is another time from now on; null: it is not known. */
+  sendingDelayed(delayMs: number | null): void;
   /** The viewing was ended by somebody else than the viewer's own connection. */
   ended(code: StreamEndCode): void;
 }

@@ -241,7 +241,7 @@ describe('[S8] a worker that dies', () => {
     for (const viewer of viewers) {
       const { consumers } = await viewer.request('view', viewOf(streamId));
       expect(consumers).toHaveLength(1);
-      expect(viewer.unread).toEqual(['transportClosed']);
+      expect(viewer.unread).toEqual(['transportClosed', 'streamOnline']);
     }
   });
 

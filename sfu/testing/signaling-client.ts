@@ -44,6 +44,8 @@ export class SignalingClient {
       onNotification: {
         producerAdded: record('producerAdded'),
         consumerClosed: record('consumerClosed'),
+        sendingDelay: record('sendingDelay'),
+        streamOnline: record('streamOnline'),
         streamClosed: record('streamClosed'),
         transportClosed: record('transportClosed'),
         viewers: record('viewers'),

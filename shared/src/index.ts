@@ -16,6 +16,7 @@ export * from './reconnect.ts';
 export * from './relay-api.ts';
 export * from './relay-protocol.ts';
 export * from './rpc.ts';
+export * from './rtc-stats.ts';
 export * from './schema.ts';
 export * from './sfu-protocol.ts';
 export * from './viewer-frame-stream.ts';

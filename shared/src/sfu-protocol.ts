@@ -70,6 +70,8 @@ export const ViewPreference = Type.Object({
 });
 export type ViewPreference = Static<typeof ViewPreference>;
 
+const DelayMs = Type.Number({ minimum: 0, maximum: 600_000 });
+
 /** What a viewer sees of one stream. */
 export const ViewReading = Type.Object({
   widthPx: Type.Integer({ minimum: 0, maximum: 65_535 }),
@@ -77,6 +79,8 @@ export const ViewReading = Type.Object({
   framesPerSecond: Type.Number({ minimum: 0, maximum: 1_000 }),
   /** Since it joined (`freezeCount` of W3C WebRTC Statistics). */
   freezeCount: Type.Integer({ minimum: 0, maximum: 1_000_000 }),
+  /** From the capture to this screen; null while it is not known. */
+  delayMs: Type.Optional(Type.Union([DelayMs, Type.Null()])),
 });
 export type ViewReading = Static<typeof ViewReading>;
 
@@ -130,6 +134,8 @@ export const SFU_REQUESTS = {
     }),
     result: Nothing,
   },
+  /** From the publisher, every few seconds while it sends: what its pictures take from the capture to the SFU. */
+  reportSending: { params: Type.Object({ streamId: StreamId, delayMs: DelayMs }), result: Nothing },
   /** Second half of the DTLS handshake. */
   connectTransport: {
     params: Type.Object({ transportId: MediasoupId, dtlsParameters: Dtls }),
@@ -160,6 +166,13 @@ export const SFU_NOTIFICATIONS = {
       Type.Literal('SHUTTING_DOWN'),
     ]),
   }),
+  /**
+   * To viewers: what pictures take from the capture to the SFU, as the publisher has reported it last; null: another
+   * publisher has taken over, and has not said yet.
+   */
+  sendingDelay: Type.Object({ streamId: StreamId, delayMs: Type.Union([DelayMs, Type.Null()]) }),
+  /** To viewers whose `view` was refused with `STREAM_OFFLINE`, or who were told `streamClosed`: it has a picture now. */
+  streamOnline: Type.Object({ streamId: StreamId }),
   /** To viewers: the transport is gone at the SFU, and every stream that was viewed over it is over. */
   transportClosed: Type.Object({ transportId: MediasoupId }),
   /**

@@ -29,6 +29,7 @@ function paramsOf(method: Method, target: Id): never {
     consumerId: 'consumer',
     transportId: 'transport',
     readings: [],
+    delayMs: 20,
     preference: { isPaused: true, isHeard: false, maxSpatialLayer: null, priority: 1 },
   };
   const wanted = Object.keys(SFU_REQUESTS[method].params.properties);

@@ -183,11 +183,7 @@ class RunningApp implements DesktopApp {
         if (opened.length === 0) await context.waitForEvent('page', { timeout: START_TIMEOUT_MS });
         const page = opened.shift()!;
         // A page may be given a renderer that Chromium kept in reserve, and that was killed with the others.
-        const isThere = await page.waitForURL(APP_URL, { timeout: START_TIMEOUT_MS }).then(
-          () => true,
-          () => false,
-        );
-        if (!isThere) continue;
+        if (!(await showsApp(page))) continue;
         this.#page = page;
         return;
       }
@@ -252,6 +248,18 @@ class RunningApp implements DesktopApp {
       await rm(this.#profileDir, { recursive: true, force: true, maxRetries: 5 });
     })();
     return this.#cleaning;
+  }
+}
+
+/** False when it has crashed, or does so meanwhile. */
+async function showsApp(page: Page): Promise<boolean> {
+  try {
+    await page.waitForURL(APP_URL, { timeout: START_TIMEOUT_MS });
+    // A page that is gone still has its address.
+    await page.evaluate(() => undefined);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -57,6 +57,7 @@ function valueOf(
       priority: random.integer(1, 256),
     },
     readings: [],
+    delayMs: random.integer(0, 1_000),
     token: 'x'.repeat(random.integer(0, 100)),
   };
   const bad = [null, -1, 1.5, '', 'x'.repeat(5_000), [], {}, { length: -1 }, true, [[[[]]]]];

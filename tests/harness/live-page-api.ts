@@ -52,6 +52,8 @@ export type LivePageApi = {
   /** What has gone wrong with a stream that is viewed; null while nothing has. */
   lost(streamId: string): string | null;
   received(streamId: string): Promise<ReceivedVideo>;
+  /** How late the player says that the picture is; null while it does not know. */
+  delay(streamId: string): { readonly ms: number; readonly isMinimum: boolean } | null;
   /** How old the next `count` pictures of a stream are when they are shown, in milliseconds. */
   ages(streamId: string, count: number): Promise<number[]>;
   /** Resolves with when a picture of `streamId` that was drawn after this was first shown, milliseconds since 1970. */

@@ -46,6 +46,11 @@ export class NetworkViewer {
     return this.#peer.link;
   }
 
+  /** See `Peer`; the page is told of nothing. */
+  changeNetwork(): Promise<void> {
+    return this.#peer.changeNetwork();
+  }
+
   /** Opens the stream in a new page; resolves with the milliseconds from then to the first picture. */
   async open(): Promise<number> {
     await this.page.goto(this.#streamUrl);
@@ -78,7 +83,7 @@ export class NetworkViewer {
     );
   }
 
-  /** What carries the picture that comes by WebRTC; null when none does. */
+  /** What carries the picture that comes by WebRTC, with `relay` when a TURN server does; null when nothing does. */
   async mediaProtocol(): Promise<string | null> {
     return this.page.evaluate(async () => {
       for (const connection of window.peerConnections ?? []) {
@@ -89,6 +94,7 @@ export class NetworkViewer {
           (entry) => entry['type'] === 'candidate-pair' && entry['nominated'] === true,
         );
         const local = entries.find(({ id }) => id === pair?.['localCandidateId']);
+        if (local?.['candidateType'] === 'relay') return `relay ${String(local['relayProtocol'])}`;
         if (local) return String(local['protocol']);
       }
       return null;
@@ -100,6 +106,14 @@ export class NetworkViewer {
     return this.page.evaluate((selector) => {
       return document.querySelector<HTMLVideoElement>(selector)?.videoWidth ?? 0;
     }, VIDEO);
+  }
+
+  /** How late the page says that the picture is, once it knows the whole way; milliseconds. */
+  async saidAgeMs(): Promise<number> {
+    const said = this.page.locator('.path__delay').filter({ hasNotText: '≥' }).first();
+    const [, number, unit] =
+      /^([\d.]+)\s(ms|s)$/.exec((await said.textContent({ timeout: TIMEOUT_MS })) ?? '') ?? [];
+    return Number(number) * (unit === 's' ? 1_000 : 1);
   }
 
   /** Resolves with so many pictures that were drawn on the publisher's screen after now. */

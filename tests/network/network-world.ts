@@ -2,6 +2,7 @@
  * Relay and SFU on the server of a test network, the real desktop app with a stamped screen on one peer, and people at
  * the dashboard on others. Everything between them goes over the links of the network and nothing else.
  */
+import { randomBytes } from 'node:crypto';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,9 +17,10 @@ import { openStampedScreen, type StampedScreen } from '../harness/stamped-screen
 import type { NamespaceDoor } from './namespace-door.ts';
 import { NetworkViewer } from './network-viewer.ts';
 import { SERVER_ADDRESS, TestNetwork, type Peer } from './test-network.ts';
+import { startTurnServer } from './turn-server.ts';
 
 /** The server has these to itself. */
-export const PORTS = { relay: 8080, signalling: 8081, media: 44400 } as const;
+export const PORTS = { relay: 8080, signalling: 8081, media: 44400, turn: 443 } as const;
 
 const RELAY_URL = `http://${SERVER_ADDRESS}:${PORTS.relay}`;
 /**
@@ -59,11 +61,18 @@ export class NetworkWorld {
   /** With the screen shared, on both paths. What was begun is ended when anything fails. */
   static async open({
     openScreen = openStampedScreen,
-  }: { openScreen?: () => Promise<StampedScreen> } = {}): Promise<NetworkWorld> {
+    hasTurn = false,
+  }: { openScreen?: () => Promise<StampedScreen>; hasTurn?: boolean } = {}): Promise<NetworkWorld> {
     const folder = await mkdtemp(join(tmpdir(), 'proofcast-network-'));
     const parts = await Parts.open(folder);
     try {
-      const opening = [parts.keep(openScreen()), startSfu(parts), startRelay(parts)] as const;
+      const turnSecret = hasTurn ? randomBytes(16).toString('hex') : null;
+      const opening = [
+        parts.keep(openScreen()),
+        startSfu(parts, turnSecret),
+        startRelay(parts),
+        startTurn(parts, turnSecret),
+      ] as const;
       // When one of them fails, the others have ended as well, and what they have opened can be closed.
       await Promise.allSettled(opening);
       const [screen] = await Promise.all(opening);
@@ -167,10 +176,21 @@ class Parts {
   }
 }
 
-const startSfu = (parts: Parts): Promise<unknown> =>
+async function startTurn(parts: Parts, secret: string | null): Promise<void> {
+  if (secret === null) return;
+  await parts.keep(
+    startTurnServer(parts.network.server, { address: SERVER_ADDRESS, port: PORTS.turn, secret }),
+  );
+}
+
+const startSfu = (parts: Parts, turnSecret: string | null): Promise<unknown> =>
   startOnServer(parts, {
     entry: 'sfu/src/main.ts',
     env: {
+      ...(turnSecret && {
+        TURN_URLS: `turn:${SERVER_ADDRESS}:${PORTS.turn}?transport=tcp`,
+        TURN_SECRET: turnSecret,
+      }),
       SFU_HOST: '0.0.0.0',
       SFU_PORT: String(PORTS.signalling),
       SFU_MEDIA_ADDRESS: SERVER_ADDRESS,

@@ -1,6 +1,7 @@
 /** Lines that are long and lose packets, that are narrow, and that are cut for a while. Nobody else is affected. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { median } from '../bench/benchmark.ts';
 import { openRestlessScreen } from '../harness/stamped-screen.ts';
 import { NetworkWorld } from './network-world.ts';
 import type { NetworkViewer } from './network-viewer.ts';
@@ -16,6 +17,8 @@ const FULL_WIDTH_PX = 1280;
 const CUT_MS = 20_000;
 /** For several browsers on a busy machine. */
 const TIMEOUT_MS = 60_000;
+
+const POLL = { timeout: TIMEOUT_MS };
 
 const mayMake = await mayNetworksBeMade();
 
@@ -38,7 +41,13 @@ describe.skipIf(!mayMake)(`a line that is${mayMake ? '' : ' (no namespaces may b
   }) => {
     const lengthenedMs = Date.now();
     await viewer.link.lengthen();
-    await viewer.watch(40);
+    const seen = await viewer.watch(40);
+    const ageMs = median(seen.map(({ stampMs, seenAtMs }) => seenAtMs - stampMs));
+    // The browser measures its round trips every few seconds.
+    await expect.poll(() => viewer.saidAgeMs(), POLL).toBeGreaterThanOrEqual(LONG.delayMs);
+    await annotate(
+      `the picture is ${ageMs.toFixed(0)} ms old, and the page says ${await viewer.saidAgeMs()} ms`,
+    );
     await annotate(`while watching: ${describeSince(await viewer.log(), lengthenedMs)}`);
     const losses = (await viewer.changesSince(lengthenedMs)).filter(
       ({ picture }) => picture === 'connecting',

@@ -43,7 +43,10 @@ export class LiveSession {
       createToken: () => relay.call('createSfuToken'),
       openSocket: (url) => new WebSocket(url),
       schedule,
-      nowMs,
+      onSessionOpened: () => {
+        for (const player of this.players.all()) player.retryNow(['webrtc']);
+      },
+      onStreamOnline: (streamId) => this.players.get(streamId)?.hurry('webrtc'),
     });
     this.#http = new HttpFeed({ relay, schedule, nowMs });
     this.players = new PlayerPool({ create: (streamId) => this.#createPlayer(streamId), schedule });
@@ -70,7 +73,7 @@ export class LiveSession {
   /** The server can be reached again, or may be: whatever waits for a later attempt makes it now. */
   retryNow(): void {
     this.#hopeless.clear();
-    this.#sfu.connection.forgetFailure();
+    this.#sfu.connection.retryNow();
     this.#relay.retryNow();
     for (const player of this.players.all()) player.retryNow();
   }

@@ -322,6 +322,34 @@ describe('when nothing comes', () => {
   });
 });
 
+describe('a path that is likely to work again', () => {
+  it('[T10] is tried at once, and waits as long as it would have when that fails', () => {
+    player.setExpected(true);
+    const failures = 6;
+    for (let failure = 1; failure <= failures; failure += 1) {
+      newest('webrtc').listener.onLost(lost);
+      if (failure < failures) clock.advance(TIER_LIMITS.webrtc.retry.maxDelayMs);
+    }
+    expect(openNow('webrtc')).toEqual([]);
+    const attempts = all('webrtc').length;
+    player.hurry('webrtc');
+    expect(all('webrtc')).toHaveLength(attempts + 1);
+    player.hurry('webrtc');
+    expect(all('webrtc')).toHaveLength(attempts + 1);
+    newest('webrtc').listener.onLost(lost);
+    clock.advance(TIER_LIMITS.webrtc.retry.initialDelayMs * 2 ** (failures - 1));
+    expect(openNow('webrtc')).toEqual([]);
+  });
+
+  it('is not tried before its head start is over, nor when nothing is expected', () => {
+    player.hurry('webrtc');
+    expect(opened).toEqual([]);
+    player.setExpected(true);
+    player.hurry('relay');
+    expect(all('relay')).toEqual([]);
+  });
+});
+
 describe('the tiers below', () => {
   const failAll = (...names: PathName[]): void => {
     for (const name of names) newest(name).listener.onLost(lost);

@@ -120,6 +120,13 @@ export class Player<P extends Closable> {
     }
   }
 
+  /** As `retryNow`, for what is only likely to help: when it does not, the waits go on growing. */
+  hurry(path: PathName): void {
+    if (this.#isClosed || !this.#isExpected) return;
+    const tier = this.#tiers.find(({ name }) => name === path);
+    if (tier?.slot.kind === 'later' && tier.slot.isRetry) this.#open(tier);
+  }
+
   /** Closes all paths. Idempotent. */
   close(): void {
     if (this.#isClosed) return;

@@ -46,11 +46,14 @@ export class ReceivedStream {
   #sentPreference: ViewPreference;
   #isSending = false;
   #joined: Joined | undefined;
+  /** A producer was added that may not have been part of any answer yet. */
+  #hasMore = false;
   #consumer: Consumer | undefined;
   /** There is sound; it is received from when it is first to be heard. */
   #offeredSound: ConsumerOptions | undefined;
   #sound: Consumer | undefined;
   #pictureSinceMs: number | undefined;
+  #sendingDelayMs: number | null = null;
   #cancelGrace = nothing;
   #isOver = false;
   /** What whoever shows the picture sees of it; the receiver reports it to the SFU. */
@@ -68,8 +71,14 @@ export class ReceivedStream {
     this.#preference = options.preference;
     this.#sentPreference = options.preference;
     this.#streamListener = {
-      onProducerAdded: () => this.#attempt(this.#consume()),
+      onProducerAdded: () => {
+        this.#hasMore = true;
+        this.#attempt(this.#consume());
+      },
       onConsumerClosed: (consumerId) => this.#loseConsumer(consumerId),
+      onSendingDelay: (delayMs) => {
+        this.#sendingDelayMs = delayMs;
+      },
       onClosed: (error) => this.#onClosed(error),
     };
     this.#attempt(this.#join());
@@ -84,6 +93,11 @@ export class ReceivedStream {
 
   get streamId(): Id {
     return this.#streamId;
+  }
+
+  /** What pictures take from the capture to the SFU, as the publisher has measured it; null while it is not known. */
+  get sendingDelayMs(): number | null {
+    return this.#sendingDelayMs;
   }
 
   /** Of the picture alone, not of the transport that it shares with others. */
@@ -110,13 +124,14 @@ export class ReceivedStream {
     const device = await this.#receiver.deviceOf(session);
     if (this.#isOver) return;
     const preference = this.#preference;
-    const answer = await connection.view({
+    const viewing = connection.view({
       session,
       listener: this.#streamListener,
       streamId: this.#streamId,
       rtpCapabilities: device.recvRtpCapabilities,
       preference,
     });
+    const answer = await this.#receiver.watchOver(session, viewing);
     if (this.#isOver) return;
     this.#sentPreference = preference;
     const transport = await this.#receiver.transportOf(session, { options: answer.transport, stream: this });
@@ -124,13 +139,15 @@ export class ReceivedStream {
     const joined = { session, transport };
     this.#joined = joined;
     await this.#take(joined, answer.consumers);
+    await this.#consume();
     await this.#sendPreference();
   }
 
-  /** A producer that is added before the stream is joined is part of the answer to that. */
+  /** Takes what was added; what is told before the stream is joined is looked for after that. */
   async #consume(): Promise<void> {
     const joined = this.#joined;
-    if (!joined) return;
+    if (!joined || !this.#hasMore) return;
+    this.#hasMore = false;
     const device = await this.#receiver.deviceOf(joined.session);
     const { consumers } = await joined.session.client.request('consume', {
       streamId: this.#streamId,
@@ -239,6 +256,7 @@ export class ReceivedStream {
     this.#offeredSound = undefined;
     this.#dropSound();
     this.#joined = undefined;
+    this.#sendingDelayMs = null;
     this.#pictureSinceMs = undefined;
   }
 

@@ -2,7 +2,8 @@ import { CodedError } from '@proofcast/shared';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HeldClock } from '../../testing/held-clock.ts';
 import { ScriptedSocket } from '../../testing/scripted-socket.ts';
-import { SFU_CONNECT_MS, SFU_RECONNECT, SFU_REQUEST_MS } from '../config.ts';
+import { sfuToken } from '../../testing/sfu-token.ts';
+import { SFU_CONNECTION_STABLE_MS, SFU_CONNECT_MS, SFU_RECONNECT, SFU_REQUEST_MS } from '../config.ts';
 import { SfuConnection, type StreamListener } from './sfu-connection.ts';
 
 const STREAM = 'str_00000000000000000001';
@@ -30,24 +31,6 @@ interface Request {
   params: Record<string, unknown>;
 }
 const requests = (): Request[] => socket().sent.map((text) => JSON.parse(text) as Request);
-
-/** A token as the relay makes it; the signature is the SFU's business. */
-function makeToken(number: number, lifeMs: number): string {
-  const claims = {
-    iss: 'proofcast-relay',
-    aud: 'proofcast-sfu',
-    purpose: 'sfu:view',
-    sub: 'usr_00000000000000000001',
-    company: 'cmp_00000000000000000001',
-    role: 'admin',
-    jti: `token-no-${number}`,
-    // Of a relay whose clock is an hour behind.
-    iat: clock.nowMs() / 1000 - 3600,
-    exp: (clock.nowMs() + lifeMs) / 1000 - 3600,
-  };
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  return [part({ alg: 'EdDSA' }), part(claims), 'signature'].join('.');
-}
 
 /** Answers the last request of a method. */
 async function answer(method: string, result: unknown): Promise<void> {
@@ -81,6 +64,7 @@ function listener(): StreamListener & { readonly log: string[] } {
     log,
     onProducerAdded: () => log.push('producer'),
     onConsumerClosed: (consumerId) => log.push(`consumer ${consumerId}`),
+    onSendingDelay: (delayMs) => log.push(`sending takes ${delayMs}`),
     onClosed: ({ code }) => log.push(`closed ${code}`),
   };
 }
@@ -96,7 +80,10 @@ beforeEach(() => {
     createToken: () => {
       tokens += 1;
       if (tokenError) return Promise.reject(tokenError);
-      return Promise.resolve({ url: 'ws://sfu.test/signaling', token: makeToken(tokens, tokenLifeMs) });
+      return Promise.resolve({
+        url: 'ws://sfu.test/signaling',
+        token: sfuToken(clock.nowMs(), { lifeMs: tokenLifeMs, id: `token-no-${tokens}` }),
+      });
     },
     openSocket: () => {
       const opened = new ScriptedSocket();
@@ -104,7 +91,8 @@ beforeEach(() => {
       return opened.asWebSocket;
     },
     schedule: clock.schedule,
-    nowMs: clock.nowMs,
+    onSessionOpened: () => told.push('session opened'),
+    onStreamOnline: (streamId) => told.push(`online ${streamId}`),
     onTransportClosed: (transportId) => told.push(`transport ${transportId}`),
     onSessionEnded: ({ code }) => told.push(`session ${code}`),
   });
@@ -125,7 +113,7 @@ describe('connecting', () => {
     await expect(Promise.all(answers)).resolves.toHaveLength(2);
   });
 
-  it('fails a request when the SFU cannot be reached, and the next ones at once for a while', async () => {
+  it('fails a request when the SFU cannot be reached, the next ones at once, and tries again by itself', async () => {
     const first = ask();
     await settle();
     socket().end();
@@ -133,9 +121,51 @@ describe('connecting', () => {
     await expect(ask()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(sockets).toHaveLength(1);
     clock.advance(SFU_RECONNECT.initialDelayMs);
-    connection.warmUp();
     await settle();
     expect(sockets).toHaveLength(2);
+    expect(told).toEqual([]);
+    await authenticate();
+    expect(told).toEqual(['session opened']);
+  });
+
+  it('goes on trying for ever, each time after a longer wait up to a limit', async () => {
+    connection.warmUp();
+    await settle();
+    for (let attempt = 1; attempt < 50; attempt += 1) {
+      socket().end();
+      await settle();
+      const longestMs = Math.min(SFU_RECONNECT.maxDelayMs, SFU_RECONNECT.initialDelayMs * 2 ** (attempt - 1));
+      clock.advance(longestMs / 2 - 1);
+      await settle();
+      expect(sockets).toHaveLength(attempt);
+      clock.advance(longestMs / 2 + 1);
+      await settle();
+      expect(sockets).toHaveLength(attempt + 1);
+    }
+  });
+
+  it('connects again after a loss; one that does not last is followed by longer waits', async () => {
+    connection.warmUp();
+    for (let time = 1; time < 5; time += 1) {
+      await authenticate();
+      socket().end();
+      await settle();
+      const longestMs = SFU_RECONNECT.initialDelayMs * 2 ** (time - 1);
+      clock.advance(longestMs / 2 - 1);
+      await settle();
+      expect(sockets).toHaveLength(time);
+      clock.advance(longestMs / 2 + 1);
+      await settle();
+      expect(sockets).toHaveLength(time + 1);
+    }
+    await authenticate();
+    expect(told.filter((text) => text === 'session opened')).toHaveLength(5);
+    clock.advance(SFU_CONNECTION_STABLE_MS);
+    socket().end();
+    await settle();
+    clock.advance(SFU_RECONNECT.initialDelayMs);
+    await settle();
+    expect(sockets).toHaveLength(6);
   });
 
   it('gives up a socket that does not open in time', async () => {
@@ -151,8 +181,7 @@ describe('connecting', () => {
     await settle();
     socket().end();
     await settle();
-    connection.forgetFailure();
-    connection.warmUp();
+    connection.retryNow();
     await settle();
     expect(sockets).toHaveLength(2);
   });
@@ -209,11 +238,13 @@ describe('a stream', () => {
     announce('producerAdded', { streamId: 'str_00000000000000000002', kind: 'video' });
     announce('producerAdded', { streamId: STREAM, kind: 'video' });
     announce('consumerClosed', { streamId: STREAM, consumerId: 'c' });
+    announce('sendingDelay', { streamId: STREAM, delayMs: 12 });
     announce('transportClosed', { transportId: 't' });
     announce('streamClosed', { streamId: STREAM, code: 'WORKER_DIED' });
     announce('streamClosed', { streamId: STREAM, code: 'WORKER_DIED' });
-    expect(told).toEqual(['transport t']);
-    expect(mine.log).toEqual(['producer', 'consumer c', 'closed WORKER_DIED']);
+    announce('streamOnline', { streamId: STREAM });
+    expect(told).toEqual(['session opened', 'transport t', `online ${STREAM}`]);
+    expect(mine.log).toEqual(['producer', 'consumer c', 'sending takes 12', 'closed WORKER_DIED']);
   });
 
   it('is over when the connection is lost', async () => {
@@ -223,7 +254,7 @@ describe('a stream', () => {
     socket().end(4503, 'SHUTTING_DOWN: bye');
     await expect(viewing).rejects.toMatchObject({ code: 'SHUTTING_DOWN' });
     expect(mine.log).toEqual(['closed SHUTTING_DOWN']);
-    expect(told).toEqual(['session SHUTTING_DOWN']);
+    expect(told).toEqual(['session opened', 'session SHUTTING_DOWN']);
   });
 
   it('is viewed again only after the SFU has answered that it was left', async () => {
@@ -286,6 +317,23 @@ describe('trouble', () => {
   });
 });
 
+describe('a session that does not answer', () => {
+  it('is dropped, and another one is opened', async () => {
+    connection.warmUp();
+    await authenticate();
+    const dead = await connection.session();
+    connection.drop(dead, new CodedError('TIMEOUT', 'no answer'));
+    connection.drop(dead, new CodedError('TIMEOUT', 'no answer'));
+    expect(socket().closedWith).toBeDefined();
+    await expect(connection.session()).rejects.toMatchObject({ code: 'TIMEOUT' });
+    clock.advance(SFU_RECONNECT.initialDelayMs);
+    await authenticate();
+    expect(sockets).toHaveLength(2);
+    connection.drop(dead, new CodedError('TIMEOUT', 'no answer'));
+    expect(told).toEqual(['session opened', 'session TIMEOUT', 'session opened']);
+  });
+});
+
 describe('after close', () => {
   it('has closed its socket and left no timer; requests are refused', async () => {
     connection.warmUp();
@@ -295,6 +343,15 @@ describe('after close', () => {
     expect(socket().closedWith).toBeDefined();
     expect(clock.pendingCount).toBe(0);
     await expect(ask()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it('tries no more', async () => {
+    connection.warmUp();
+    await settle();
+    socket().end();
+    await settle();
+    connection.close();
+    expect(clock.pendingCount).toBe(0);
   });
 
   it('closes a socket that it was still opening', async () => {

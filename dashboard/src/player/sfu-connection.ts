@@ -1,6 +1,6 @@
 /**
  * The page's one signalling websocket to the SFU, shared by all players. It connects when somebody first asks, renews
- * its token before that expires, and after a loss connects again with the next request; players decide when that is.
+ * its token before that expires, and connects again by itself after a loss, for ever, with growing, capped delays.
  */
 import {
   CodedError,
@@ -21,6 +21,7 @@ import {
 } from '@proofcast/shared';
 import {
   MIN_TOKEN_LIFE_MS,
+  SFU_CONNECTION_STABLE_MS,
   SFU_CONNECT_MS,
   SFU_RECONNECT,
   SFU_REQUEST_MS,
@@ -37,6 +38,8 @@ export interface SfuToken {
 export interface StreamListener {
   readonly onProducerAdded: () => void;
   readonly onConsumerClosed: (consumerId: string) => void;
+  /** What pictures take from the capture to the SFU; null: not known. */
+  readonly onSendingDelay: (delayMs: number | null) => void;
   /** The stream on this connection is over: the SFU said so, or the connection is gone. */
   readonly onClosed: (error: CodedError) => void;
 }
@@ -45,7 +48,10 @@ export interface SfuConnectionOptions {
   readonly createToken: () => Promise<SfuToken>;
   readonly openSocket: (url: string) => WebSocket;
   readonly schedule: Schedule;
-  readonly nowMs: () => number;
+  /** There is a session, the first one or another one: what could not be viewed for want of it can be now. */
+  readonly onSessionOpened: () => void;
+  /** A stream that could not be viewed, or was over, is published again. */
+  readonly onStreamOnline: (streamId: Id) => void;
   /** The SFU has closed a transport for watching. */
   readonly onTransportClosed: (transportId: string) => void;
   /** The session is over, and all its transports with it. */
@@ -60,6 +66,8 @@ export interface SfuSession {
   readonly client: Pick<Client, 'request'>;
   readonly routerRtpCapabilities: ResultOf<Requests, 'authenticate'>['routerRtpCapabilities'];
   readonly iceServers: readonly IceServer[];
+  /** How many messages have come over it so far. */
+  readonly heardCount: () => number;
 }
 
 interface Link {
@@ -83,8 +91,10 @@ export class SfuConnection {
   #current: OpenLink | undefined;
   /** Connected or authenticated at the moment. */
   #opening: Link | undefined;
-  #blocked: { untilMs: number; error: CodedError } | undefined;
+  /** No attempt is made until the next one is due; why the last one failed. */
+  #waiting: { readonly cancel: () => void; readonly error: CodedError } | undefined;
   #cancelRenewal = nothing;
+  #cancelProof = nothing;
   #isClosed = false;
 
   constructor(options: SfuConnectionOptions) {
@@ -128,10 +138,18 @@ export class SfuConnection {
     this.#leaving.set(streamId, this.#tellLeaving(client, streamId));
   }
 
+  /** The session does not answer any more, and nothing else would tell. Nothing happens when it is over already. */
+  drop(session: SfuSession, error: CodedError): void {
+    if (this.#current === session) this.#loseLink(error);
+  }
+
   /** A network that is back deserves an attempt at once. */
-  forgetFailure(): void {
-    this.#blocked = undefined;
+  retryNow(): void {
     this.#policy.reset();
+    if (!this.#waiting) return;
+    this.#waiting.cancel();
+    this.#waiting = undefined;
+    this.warmUp();
   }
 
   /** Idempotent. */
@@ -139,6 +157,7 @@ export class SfuConnection {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#streams.clear();
+    this.#waiting?.cancel();
     this.#opening?.socket.close(1000);
     this.#loseLink(new CodedError('UNAVAILABLE', 'The page has closed its connection to the SFU.'));
   }
@@ -155,24 +174,26 @@ export class SfuConnection {
   #connect(): Promise<OpenLink> {
     if (this.#isClosed) return Promise.reject(new CodedError('UNAVAILABLE', 'The connection is closed.'));
     if (this.#link) return this.#link;
-    if (this.#blocked && this.#options.nowMs() < this.#blocked.untilMs) {
-      return Promise.reject(this.#blocked.error);
-    }
-    const link = this.#open().then(
-      (opened) => {
-        this.#blocked = undefined;
-        this.#policy.reset();
-        return opened;
-      },
+    if (this.#waiting) return Promise.reject(this.#waiting.error);
+    const link = this.#open();
+    this.#link = link;
+    link.then(
+      () => this.#options.onSessionOpened(),
       (cause: unknown) => {
-        const error = toCodedError(cause);
-        if (this.#link === link) this.#link = undefined;
-        this.#blocked = { untilMs: this.#options.nowMs() + this.#policy.nextDelayMs(), error };
-        throw error;
+        this.#link = undefined;
+        this.#connectLater(toCodedError(cause));
       },
     );
-    this.#link = link;
     return link;
+  }
+
+  #connectLater(error: CodedError): void {
+    if (this.#isClosed) return;
+    const cancel = this.#options.schedule(() => {
+      this.#waiting = undefined;
+      this.warmUp();
+    }, this.#policy.nextDelayMs());
+    this.#waiting = { cancel, error };
   }
 
   async #open(): Promise<OpenLink> {
@@ -192,13 +213,19 @@ export class SfuConnection {
           const error = new CodedError(code, `The SFU has ended the stream: ${code}.`);
           if (this.#listenerOf(streamId)) this.#endStream(streamId, error);
         },
+        sendingDelay: ({ streamId, delayMs }) => this.#listenerOf(streamId)?.onSendingDelay(delayMs),
+        streamOnline: ({ streamId }) => this.#options.onStreamOnline(streamId),
         transportClosed: ({ transportId }) => this.#options.onTransportClosed(transportId),
         viewers: nothing,
       },
     });
     const link: Link = { socket, client };
     this.#opening = link;
-    socket.addEventListener('message', (event: MessageEvent<unknown>) => this.#receive(link, event.data));
+    let heardCount = 0;
+    socket.addEventListener('message', (event: MessageEvent<unknown>) => {
+      heardCount += 1;
+      this.#receive(link, event.data);
+    });
     socket.addEventListener('close', (event) => {
       if (this.#current?.socket === socket) this.#loseLink(errorOfClose(event));
       else client.close(errorOfClose(event));
@@ -217,8 +244,9 @@ export class SfuConnection {
       this.#opening = undefined;
     }
     const { routerRtpCapabilities, iceServers } = answer;
-    const open: OpenLink = { ...link, routerRtpCapabilities, iceServers };
+    const open: OpenLink = { ...link, routerRtpCapabilities, iceServers, heardCount: () => heardCount };
     this.#current = open;
+    this.#cancelProof = this.#options.schedule(() => this.#policy.reset(), SFU_CONNECTION_STABLE_MS);
     return open;
   }
 
@@ -259,9 +287,13 @@ export class SfuConnection {
     this.#current = undefined;
     this.#link = undefined;
     this.#cancelRenewal();
+    this.#cancelProof();
     link?.client.close(error);
     if (link && link.socket.readyState <= WebSocket.OPEN) link.socket.close(1000);
-    if (link) this.#options.onSessionEnded(error);
+    if (link) {
+      this.#connectLater(error);
+      this.#options.onSessionEnded(error);
+    }
     const streamIds = Array.from(this.#streams.keys());
     for (const streamId of streamIds) this.#endStream(streamId, error);
   }

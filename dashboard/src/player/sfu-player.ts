@@ -136,7 +136,7 @@ export class SfuPlayer implements VideoPath {
   async #readStats(): Promise<void> {
     const report = await this.#stream.readStats();
     if (this.#isClosed) return;
-    if (report && !this.#preference.isPaused) this.#meter.take(report);
+    if (report && !this.#preference.isPaused) this.#meter.take(report, this.#stream.sendingDelayMs);
     this.#stream.reading = this.#meter.reading;
     if (!this.#preference.isPaused && this.#meter.isFrozen) {
       return this.#lose(new CodedError('TIMEOUT', 'The WebRTC picture stands still.'));

@@ -4,6 +4,7 @@
  */
 import {
   CodedError,
+  toCodedError,
   type Id,
   type Schedule,
   type TransportOptions,
@@ -87,6 +88,21 @@ export class SfuReceiver {
     return receiving.transport;
   }
 
+  /**
+   * Passes the answer to a request on. When none comes in time, and nothing else either, the session is dead, although
+   * nobody is told: the device has another network, and its websocket is of the one before. Media may go on for a while,
+   * until the SFU gives up a viewer whom it does not hear.
+   */
+  watchOver<T>(session: SfuSession, answer: Promise<T>): Promise<T> {
+    const heardBefore = session.heardCount();
+    answer.catch((cause: unknown) => {
+      const error = toCodedError(cause);
+      if (error.code !== 'TIMEOUT' || session.heardCount() > heardBefore) return;
+      this.connection.drop(session, error);
+    });
+    return answer;
+  }
+
   release(stream: ReceivedStream): void {
     for (const { streams } of this.#receiving.values()) streams.delete(stream);
   }
@@ -102,11 +118,12 @@ export class SfuReceiver {
     if (this.#isClosed) return;
     this.#cancelReport = this.schedule(() => {
       for (const { session, streams } of this.#receiving.values()) {
+        if (streams.size === 0) continue;
         const readings = Array.from(streams, ({ streamId, reading }) =>
           reading ? [{ streamId, reading }] : [],
         ).flat();
-        // Statistics that do not arrive are no reason to do anything.
-        if (readings.length > 0) session.client.request('report', { readings }).catch(nothing);
+        // Statistics that are refused are no reason to do anything.
+        this.watchOver(session, session.client.request('report', { readings })).catch(nothing);
       }
       this.#reportLater();
     }, SFU_REPORT_MS);
@@ -131,7 +148,8 @@ export class SfuReceiver {
 
   /** The next stream gets another transport, which is what may help. */
   #giveUp({ session, transport }: Receiving, message: string): void {
-    session.client.request('closeTransport', { transportId: transport.id }).catch(nothing);
+    const closed = session.client.request('closeTransport', { transportId: transport.id });
+    this.watchOver(session, closed).catch(nothing);
     this.#end(transport.id, new CodedError('UNAVAILABLE', message));
   }
 

@@ -92,6 +92,11 @@ export class StreamPlayer {
     this.#player.retryNow(paths);
   }
 
+  /** See `Player.hurry`. */
+  hurry(path: PathName): void {
+    this.#player.hurry(path);
+  }
+
   /** What somebody sees and hears of the stream, for the paths that can make use of it. */
   setPreference(preference: Preference): void {
     this.#preference = preference;

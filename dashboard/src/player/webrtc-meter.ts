@@ -1,5 +1,12 @@
-/** What the statistics of a WebRTC connection tell about its picture: whether it moves, and how late it is at least. */
-import type { ViewReading } from '@proofcast/shared';
+/** What the statistics of a WebRTC connection tell about its picture: whether it moves, and how late it is. */
+import {
+  maxOf,
+  readRtcStats,
+  roundTripS,
+  sumOf,
+  type RtcStatsEntry,
+  type ViewReading,
+} from '@proofcast/shared';
 import { WEBRTC_FREEZE_MS } from '../config.ts';
 import type { Delay } from './video-path.ts';
 
@@ -20,8 +27,8 @@ export class WebRtcMeter {
   }
 
   /**
-   * From the SFU to this screen: half a round trip, and what receiving, buffering and decoding took per picture. The
-   * way from the desktop to the SFU comes on top and cannot be seen from here, so this is a minimum.
+   * From the SFU to this screen: half a round trip, and what receiving, buffering and decoding took per picture. What
+   * comes on top is the way from the desktop to the SFU: until the publisher has told that, this is a minimum.
    */
   get delay(): Delay | null {
     return this.#delay;
@@ -43,17 +50,25 @@ export class WebRtcMeter {
     return this.#reading;
   }
 
-  /** Takes one report (W3C WebRTC Statistics). */
-  take(report: RTCStatsReport): void {
-    const entries = [...report.values()] as Record<string, unknown>[];
+  /** Takes one report (W3C WebRTC Statistics), and what the way to the SFU takes as far as that is known. */
+  take(report: RTCStatsReport, sendingDelayMs: number | null): void {
+    const entries = readRtcStats(report);
     // mediasoup probes the bandwidth with a track of its own, which is listed here and never decoded.
     const inbound = entries.filter((entry) => entry['type'] === 'inbound-rtp' && entry['kind'] === 'video');
+    this.#measure(entries, { inbound, sendingDelayMs });
     this.#reading = {
       widthPx: maxOf(inbound, 'frameWidth'),
       heightPx: maxOf(inbound, 'frameHeight'),
       framesPerSecond: maxOf(inbound, 'framesPerSecond'),
       freezeCount: sumOf(inbound, 'freezeCount'),
+      delayMs: this.#delay && !this.#delay.isMinimum ? this.#delay.ms : null,
     };
+  }
+
+  #measure(
+    entries: readonly RtcStatsEntry[],
+    { inbound, sendingDelayMs }: { inbound: readonly RtcStatsEntry[]; sendingDelayMs: number | null },
+  ): void {
     const sample = {
       framesDecoded: sumOf(inbound, 'framesDecoded'),
       processingS: sumOf(inbound, 'totalProcessingDelay'),
@@ -64,23 +79,7 @@ export class WebRtcMeter {
     this.#movedAtMs = this.#nowMs();
     if (!last || sample.framesDecoded < last.framesDecoded) return;
     const perFrameS = (sample.processingS - last.processingS) / (sample.framesDecoded - last.framesDecoded);
-    this.#delay = { ms: (roundTripS(entries) / 2 + perFrameS) * 1000, isMinimum: true };
+    const receivingMs = (roundTripS(entries) / 2 + perFrameS) * 1000;
+    this.#delay = { ms: receivingMs + (sendingDelayMs ?? 0), isMinimum: sendingDelayMs === null };
   }
-}
-
-function roundTripS(entries: readonly Record<string, unknown>[]): number {
-  const pair = entries.find((entry) => entry['type'] === 'candidate-pair' && entry['nominated'] === true);
-  return numberOf(pair?.['currentRoundTripTime']);
-}
-
-function sumOf(entries: readonly Record<string, unknown>[], key: string): number {
-  return entries.reduce((sum, entry) => sum + numberOf(entry[key]), 0);
-}
-
-function maxOf(entries: readonly Record<string, unknown>[], key: string): number {
-  return Math.max(0, ...entries.map((entry) => numberOf(entry[key])));
-}
-
-function numberOf(value: unknown): number {
-  return typeof value === 'number' && Number.isFinite(value) ? value : 0;
 }

@@ -76,6 +76,11 @@ it('a delay of which only a part was measured reads as a minimum', () => {
 });
 
 describe('the path of a picture', () => {
+  it('of WebRTC says what was measured: the whole way, or only from the server on', () => {
+    expect(pathHint('webrtc', { ms: 1_200, isMinimum: false })).toContain('about 1.2 s late');
+    expect(pathHint('webrtc', { ms: 1_200, isMinimum: true })).toContain('1.2 s of it were measured');
+  });
+
   it('has a name and a reason of its own, which says how late the picture is', () => {
     expect(new Set(Object.values(PATH_LABELS)).size).toBe(PATH_NAMES.length);
     const hints = PATH_NAMES.map((path) => pathHint(path, { ms: 1_200, isMinimum: false }));

@@ -37,13 +37,16 @@ export const PATH_LABELS: Readonly<Record<PathName, string>> = {
 
 export function pathHint(path: PathName, delay: Delay | null): string {
   if (path === 'webrtc') {
-    const measured = delay
-      ? ` ${formatDelay(delay.ms)} of it were measured between the media server and this screen; the way from the device comes on top.`
-      : '';
-    return `Shown by WebRTC, the quickest path.${measured}`;
+    return `Shown by WebRTC, the quickest path.${delay ? webRtcDelayHint(delay) : ''}`;
   }
   const late = delay ? ` The picture is ${formatDelay(delay.ms)} late.` : '';
   return `${PATH_REASONS[path]}${late}`;
+}
+
+function webRtcDelayHint({ ms, isMinimum }: Delay): string {
+  return isMinimum
+    ? ` ${formatDelay(ms)} of it were measured between the media server and this screen; the way from the device comes on top.`
+    : ` The picture is about ${formatDelay(ms)} late.`;
 }
 
 const PATH_REASONS: Readonly<Record<Exclude<PathName, 'webrtc'>, string>> = {

@@ -92,6 +92,9 @@ export const SFU = {
   signallingAnswerMs: 5_000,
   /** From an ICE restart, or from the first offer, to a connection; after it everything is built anew. */
   connectTimeoutMs: 10_000,
+  /** While somebody watches: how often viewers are told what the way to the SFU takes; the first time soon. */
+  delayReportMs: 5_000,
+  firstDelayReportMs: 1_000,
   /** Between two attempts to get newer tokens. */
   renewRetryMs: 15_000,
 } as const;

@@ -18,6 +18,7 @@ import type { SfuAccess } from '../ipc.ts';
 import type { CapturedTracks } from './capture.ts';
 import { SFU } from './config.ts';
 import { EncoderSwitch } from './encoder-switch.ts';
+import { SendingDelay } from './sending-delay.ts';
 
 export interface PublicationListener {
   /** Media flows to the SFU. */
@@ -56,6 +57,9 @@ export class SfuPublication {
   #deadline: number | undefined;
   /** Of the next look at the signalling, or of the answer to the last one. */
   #signallingTimer: number | undefined;
+  /** Of the next look at what the way to the SFU takes; undefined while nobody watches. */
+  #delayTimer: number | undefined;
+  #sendingDelay = new SendingDelay();
   #republish: (() => Promise<void>) | undefined;
   #isOver = false;
 
@@ -74,6 +78,8 @@ export class SfuPublication {
       onNotification: {
         producerAdded: () => undefined,
         consumerClosed: () => undefined,
+        sendingDelay: () => undefined,
+        streamOnline: () => undefined,
         streamClosed: ({ code }) => this.#onStreamClosed(code),
         transportClosed: () => undefined,
         viewers: (audience) => this.#onAudience(audience),
@@ -105,6 +111,7 @@ export class SfuPublication {
     this.#isOver = true;
     window.clearTimeout(this.#deadline);
     window.clearTimeout(this.#signallingTimer);
+    window.clearTimeout(this.#delayTimer);
     this.#rpc.close(new CodedError('SHUTTING_DOWN', 'The publication was closed.'));
     this.#transport?.close();
     this.#socket.close();
@@ -192,6 +199,26 @@ export class SfuPublication {
     for (const sending of [this.#picture, this.#sound])
       if (sending?.encoder) this.#attempt(sending.encoder.set(isWanted));
     this.#listener.onViewers(viewerCount);
+    if (isWanted && this.#delayTimer === undefined) this.#reportDelayIn(SFU.firstDelayReportMs);
+  }
+
+  #reportDelayIn(delayMs: number): void {
+    this.#delayTimer = window.setTimeout(() => {
+      this.#delayTimer = undefined;
+      // Viewers know less then, and that is all.
+      void this.#reportDelay().catch(() => undefined);
+    }, delayMs);
+  }
+
+  async #reportDelay(): Promise<void> {
+    const producer = this.#picture?.producer;
+    if (this.#isOver || !this.#isWanted) return;
+    // What a sender has not sent yet is known at the next look.
+    const delayMs = producer ? this.#sendingDelay.take(await producer.getStats()) : null;
+    if (this.#isOver || !this.#isWanted || this.#delayTimer !== undefined) return;
+    this.#reportDelayIn(delayMs === null ? SFU.firstDelayReportMs : SFU.delayReportMs);
+    if (delayMs === null) return;
+    await this.#rpc.request('reportSending', { streamId: this.#access.streamId, delayMs });
   }
 
   /** A worker that dies takes the transport with it, and nothing else: the stream is published anew at once. */
@@ -206,6 +233,7 @@ export class SfuPublication {
     this.#picture = undefined;
     this.#sound = undefined;
     this.#soundWork = Promise.resolve();
+    this.#sendingDelay = new SendingDelay();
     this.#isWanted = false;
     this.#liveSinceMs = undefined;
     this.#listener.onInterrupted();

@@ -72,6 +72,8 @@ async function connectAnew(url: string, token: string): Promise<Link> {
     onNotification: {
       producerAdded: record('producerAdded'),
       consumerClosed: record('consumerClosed'),
+      sendingDelay: record('sendingDelay'),
+      streamOnline: record('streamOnline'),
       streamClosed: record('streamClosed'),
       transportClosed: record('transportClosed'),
       viewers: record('viewers'),

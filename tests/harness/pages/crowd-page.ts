@@ -57,7 +57,8 @@ async function view(accesses: Parameters<CrowdPageApi['view']>[0]): Promise<void
       const timer = setTimeout(callback, delayMs);
       return () => clearTimeout(timer);
     },
-    nowMs: () => performance.now(),
+    onSessionOpened: () => undefined,
+    onStreamOnline: () => undefined,
   });
   const tracks = accesses.map(
     ({ streamId }) =>

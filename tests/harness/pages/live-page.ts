@@ -77,7 +77,8 @@ function receiverOf({ url, token }: LiveAccess): SfuReceiver {
     createToken: async () => ({ url, token }),
     openSocket: (address) => new WebSocket(address),
     schedule,
-    nowMs: () => performance.now(),
+    onSessionOpened: () => undefined,
+    onStreamOnline: () => undefined,
   });
   return receiver;
 }
@@ -285,6 +286,7 @@ const api: LivePageApi = {
   prefer: (streamId, preference) => players.get(streamId)?.player.setPreference(preference),
   leave: (streamId) => players.get(streamId)?.player.close(),
   lost: (streamId) => players.get(streamId)?.lost ?? null,
+  delay: (streamId) => players.get(streamId)?.player.readDelay() ?? null,
   connectionCount: () => connections.filter(({ connectionState }) => connectionState !== 'closed').length,
 };
 

@@ -1,4 +1,4 @@
-/** The machine that shares its screen goes to another network: its address is another one, and the old one is gone. */
+/** A machine goes to another network: its address is another one, and the old one is gone. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DesktopDriver } from '../harness/desktop-driver.ts';
@@ -38,7 +38,7 @@ async function elapsed(event: Promise<unknown>): Promise<number> {
 const mayMake = await mayNetworksBeMade();
 
 describe.skipIf(!mayMake)(
-  `a publisher that changes its network${mayMake ? '' : ' (no namespaces may be made here)'}`,
+  `a screen on a machine that changes its network${mayMake ? '' : ' (no namespaces may be made here)'}`,
   () => {
     let world: NetworkWorld;
     let viewer: NetworkViewer;
@@ -72,6 +72,18 @@ describe.skipIf(!mayMake)(
       await viewer.watch(5);
       const log = await viewer.log();
       await annotate(describeSince(log, movedMs));
+      expect(longestSearchMs(log)).toBeLessThan(MAX_SEARCH_MS);
+    });
+
+    it('[T2] is seen again by a viewer who changes network, in the end by WebRTC', async ({ annotate }) => {
+      const sinceMs = Date.now();
+      await viewer.changeNetwork();
+      await annotate(`from the other network: picture ${await elapsed(viewer.watch(1))} ms`);
+      await viewer.watchUntil(sinceMs + WATCHED_MS);
+      await viewer.waitForPath('webrtc');
+      await viewer.watch(5);
+      const log = await viewer.log();
+      await annotate(describeSince(log, sinceMs));
       expect(longestSearchMs(log)).toBeLessThan(MAX_SEARCH_MS);
     });
 
