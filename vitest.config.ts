@@ -1,8 +1,12 @@
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /** Tests that need a browser or a screen. They run last and one file at a time, so that they have the machine to themselves. */
 const JOURNEYS = ['tests/journeys/**/*.test.ts', '**/*.browser.test.ts'];
+
+/** One of two cores would be left to the runner, which has hardly anything to do. */
+const maxWorkers = availableParallelism();
 
 /** Relay, SFU and desktop app are started hundreds of times; with what V8 kept of the last time, in half the CPU time. */
 const env = { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compile') };
@@ -14,6 +18,7 @@ export default defineConfig({
         test: {
           env,
           name: 'unit',
+          maxWorkers,
           sequence: { groupOrder: 1 },
           include: ['{shared,sfu,relay,desktop,dashboard,scripts}/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/dist/**', ...JOURNEYS],
@@ -25,6 +30,7 @@ export default defineConfig({
         test: {
           env,
           name: 'system',
+          maxWorkers,
           exclude: ['**/node_modules/**', ...JOURNEYS],
           sequence: { groupOrder: 2 },
           include: [

@@ -44,14 +44,18 @@ export async function look(page: Page, name: string, { prepare }: LookOptions = 
   await page.setViewportSize(WIDE);
 }
 
-/** Runs in the page: resolves when fonts are there and the change of theme and size has come to its end. */
+/** Runs in the page: resolves when fonts are there, and nothing changes any more with theme and size. */
 async function settle(): Promise<void> {
   await document.fonts.ready;
-  await new Promise(requestAnimationFrame);
-  const ending = document
-    .getAnimations()
-    .filter(({ effect }) => effect?.getComputedTiming().endTime !== Infinity);
-  await Promise.allSettled(ending.map(({ finished }) => finished));
+  for (;;) {
+    await new Promise(requestAnimationFrame);
+    const ending = document
+      .getAnimations()
+      .filter(({ effect }) => effect?.getComputedTiming().endTime !== Infinity);
+    if (ending.length === 0) return;
+    // What ends here may set off others in what it contains.
+    await Promise.allSettled(ending.map(({ finished }) => finished));
+  }
 }
 
 /** Those of these rules of axe, or of all, with serious or critical findings, each with the first place. */
