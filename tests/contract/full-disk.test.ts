@@ -196,7 +196,7 @@ async function judge({ start, chunks }: ChunkMaker): Promise<void> {
 
 describe('a relay whose disk is full', () => {
   it.skipIf(!mayMount)(
-    '[J6] [J7] [O5] keeps what it acknowledged, serves who watches, says what is wrong, and goes on when there is room [skipped: this user may not mount a disk]',
+    `[J6] [J7] [O5] keeps what it acknowledged, serves who watches, says what is wrong, and goes on when there is room${mayMount ? '' : ' (this user may not mount a disk)'}`,
     async () => {
       const [desk, other] = [await Desk.enrol('Desk 1'), await Desk.enrol('Desk 2')];
       const finishedId = await publishRecording({ device: other.device, client: admin });
@@ -285,7 +285,7 @@ describe('a relay whose disk is full', () => {
   );
 
   it.skipIf(!mayMount)(
-    '[J13] may be killed and started on it, and goes on when there is room [skipped: this user may not mount a disk]',
+    `[J13] may be killed and started on it, and goes on when there is room${mayMount ? '' : ' (this user may not mount a disk)'}`,
     async () => {
       const desk = await Desk.enrol('Desk 1');
       await writeFile(ballast(), Buffer.alloc(BALLAST_BYTES));

@@ -311,7 +311,7 @@ describe('the limit of the spool', () => {
 
 const mayMount = await maySmallDiskBeMounted();
 
-describe.skipIf(!mayMount)('a disk without room [skipped: this user may not mount one]', () => {
+describe.skipIf(!mayMount)(`a disk without room${mayMount ? '' : ' (this user may not mount one)'}`, () => {
   let disk: SmallDisk;
   beforeAll(async () => {
     disk = await mountSmallDisk(256 * KIB);
