@@ -152,9 +152,11 @@ describe('a new device', () => {
     await share();
     await path('live', 'live');
     await path('recording', 'uploading');
-    await app.page.waitForFunction(
-      () => document.querySelector<HTMLVideoElement>('[data-testid="preview"]')!.currentTime > 0,
-    );
+    await app.page.waitForFunction(() => {
+      const canvas = document.querySelector<HTMLCanvasElement>('[data-testid="preview"]')!;
+      const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+      return data.some((value, index) => index % 4 < 3 && value > 0);
+    });
     await inspect('sharing');
     await byTestId('stop-sharing').click();
     await path('recording', 'finished');
@@ -293,8 +295,7 @@ describe('an enrolled device', () => {
     await path('live', 'live');
     await firstSliceIsDurable();
     const before = (await admin.call('recordings')).recordings.length;
-    const streamId = () =>
-      byTestId('preview').evaluate((video) => ((video as HTMLVideoElement).srcObject as MediaStream).id);
+    const streamId = () => byTestId('preview').getAttribute('data-stream');
     const firstStreamId = await streamId();
     await byTestId('change-source').click();
     await app.page.getByRole('dialog').getByTestId('source').first().click();

@@ -1,4 +1,4 @@
-/** Reads burnt-in stamps back: from a <video> that a page shows, and from a media file. */
+/** Reads burnt-in stamps back: from a <video> or <canvas> that a page shows, and from a media file. */
 import { spawn } from 'node:child_process';
 import type { Page } from 'playwright-core';
 import { decodeStamp, STAMP_HEIGHT_FRACTION, STAMP_SAMPLE } from './stamp.ts';
@@ -6,27 +6,30 @@ import { decodeStamp, STAMP_HEIGHT_FRACTION, STAMP_SAMPLE } from './stamp.ts';
 export interface SeenStamp {
   /** When the picture was drawn on the captured screen, milliseconds since 1970. */
   readonly stampMs: number;
-  /** When it was read from the video element. */
+  /** When it was read from the element. */
   readonly seenAtMs: number;
 }
 
-/** Reads the picture that the video shows at this moment; null when it shows no stamp. */
-export async function readStamp(page: Page, videoSelector: string): Promise<SeenStamp | null> {
+/** Reads the picture that the element shows at this moment; null when it shows no stamp. */
+export async function readStamp(page: Page, elementSelector: string): Promise<SeenStamp | null> {
   const sample = await page.evaluate(
     ({ selector, width, height, fraction }) => {
-      const video = document.querySelector<HTMLVideoElement>(selector);
-      if (!video || video.videoWidth === 0) return null;
+      const element = document.querySelector<HTMLVideoElement | HTMLCanvasElement>(selector);
+      if (!element) return null;
+      const [fullWidth, fullHeight] =
+        'videoWidth' in element ? [element.videoWidth, element.videoHeight] : [element.width, element.height];
+      if (fullWidth === 0) return null;
       const canvas = document.createElement('canvas');
       canvas.width = width;
       canvas.height = height;
       const context = canvas.getContext('2d', { willReadFrequently: true })!;
       const seenAtMs = Date.now();
-      context.drawImage(video, 0, 0, video.videoWidth, video.videoHeight * fraction, 0, 0, width, height);
+      context.drawImage(element, 0, 0, fullWidth, fullHeight * fraction, 0, 0, width, height);
       const rgba = context.getImageData(0, 0, width, height).data;
       return { seenAtMs, green: Array.from({ length: width * height }, (_, index) => rgba[index * 4 + 1]!) };
     },
     {
-      selector: videoSelector,
+      selector: elementSelector,
       width: STAMP_SAMPLE.widthPx,
       height: STAMP_SAMPLE.heightPx,
       fraction: STAMP_HEIGHT_FRACTION,
@@ -38,12 +41,12 @@ export async function readStamp(page: Page, videoSelector: string): Promise<Seen
 }
 
 /**
- * Reads stamps from the video until `isEnough` says so; the wait between two looks is the page's own next frame.
+ * Reads stamps from the element until `isEnough` says so; the wait between two looks is the page's own next frame.
  * Throws after `timeoutMs` with what was seen.
  */
 export async function watchStamps(
   page: Page,
-  videoSelector: string,
+  elementSelector: string,
   options: { isEnough: (seen: readonly SeenStamp[]) => boolean; timeoutMs: number },
 ): Promise<SeenStamp[]> {
   const seen: SeenStamp[] = [];
@@ -51,10 +54,10 @@ export async function watchStamps(
   while (!options.isEnough(seen)) {
     if (Date.now() > deadlineMs) {
       throw new Error(
-        `Saw ${seen.length} stamps at ${videoSelector} within ${options.timeoutMs} ms, not enough.`,
+        `Saw ${seen.length} stamps at ${elementSelector} within ${options.timeoutMs} ms, not enough.`,
       );
     }
-    const stamp = await readStamp(page, videoSelector);
+    const stamp = await readStamp(page, elementSelector);
     if (stamp && stamp.stampMs !== seen.at(-1)?.stampMs) seen.push(stamp);
     else await page.evaluate(() => new Promise(requestAnimationFrame));
   }

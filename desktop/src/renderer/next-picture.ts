@@ -1,4 +1,4 @@
-/** Gets at single pictures of a track, for their time or for themselves. */
+/** Gets at the pictures of a track one by one, for their time or for themselves. */
 
 /** Chromium's interface that TypeScript's DOM does not know (W3C MediaStreamTrack Insertable Media Processing, 4). */
 declare class MediaStreamTrackProcessor {
@@ -40,4 +40,23 @@ export async function timeOfNextPictureUs(track: MediaStreamTrack, until: Promis
   const arrivedAtUs = Date.now() * 1000;
   picture?.close();
   return picture === null ? calledAtUs : arrivedAtUs;
+}
+
+/** Draws each picture of the track, in its own size, until the function that it returns is called or the track ends. */
+export function drawPictures(track: MediaStreamTrack, canvas: HTMLCanvasElement): () => void {
+  const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
+  const context = canvas.getContext('2d');
+  const draw = async (): Promise<void> => {
+    for (;;) {
+      const { value: picture } = await reader.read();
+      if (!picture) return;
+      const { displayWidth, displayHeight } = picture;
+      if (canvas.width !== displayWidth) canvas.width = displayWidth;
+      if (canvas.height !== displayHeight) canvas.height = displayHeight;
+      context?.drawImage(picture, 0, 0);
+      picture.close();
+    }
+  };
+  void draw();
+  return () => void reader.cancel();
 }
