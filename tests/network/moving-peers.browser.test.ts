@@ -35,6 +35,16 @@ async function elapsed(event: Promise<unknown>): Promise<number> {
   return Date.now() - sinceMs;
 }
 
+/** Watches for long enough after a move, to a picture by WebRTC; resolves with what was seen since then. */
+async function watchToTheEnd(viewer: NetworkViewer, movedMs: number): Promise<string> {
+  await viewer.watchUntil(movedMs + WATCHED_MS);
+  await viewer.waitForPath('webrtc');
+  await viewer.watch(5);
+  const log = await viewer.log();
+  expect(longestSearchMs(log)).toBeLessThan(MAX_SEARCH_MS);
+  return describeSince(log, movedMs);
+}
+
 const mayMake = await mayNetworksBeMade();
 
 describe.skipIf(!mayMake)(
@@ -67,24 +77,14 @@ describe.skipIf(!mayMake)(
       await annotate(`the app found its signalling dead after ${noticedMs} ms`);
       expect(durableMs).toBeLessThan(DURABLE_MS);
       expect(noticedMs).toBeLessThan(NOTICE_MS);
-      await viewer.watchUntil(movedMs + WATCHED_MS);
-      await viewer.waitForPath('webrtc');
-      await viewer.watch(5);
-      const log = await viewer.log();
-      await annotate(describeSince(log, movedMs));
-      expect(longestSearchMs(log)).toBeLessThan(MAX_SEARCH_MS);
+      await annotate(await watchToTheEnd(viewer, movedMs));
     });
 
     it('[T2] is seen again by a viewer who changes network, in the end by WebRTC', async ({ annotate }) => {
       const sinceMs = Date.now();
       await viewer.changeNetwork();
       await annotate(`from the other network: picture ${await elapsed(viewer.watch(1))} ms`);
-      await viewer.watchUntil(sinceMs + WATCHED_MS);
-      await viewer.waitForPath('webrtc');
-      await viewer.watch(5);
-      const log = await viewer.log();
-      await annotate(describeSince(log, sinceMs));
-      expect(longestSearchMs(log)).toBeLessThan(MAX_SEARCH_MS);
+      await annotate(await watchToTheEnd(viewer, sinceMs));
     });
 
     it('[I3] is recorded without a gap, in one recording', async ({ annotate }) => {

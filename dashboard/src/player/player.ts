@@ -112,9 +112,7 @@ export class Player<P extends Closable> {
 
   /** Something has changed for the better (network back, socket back): what waits for a retry is tried now. */
   retryNow(paths: readonly PathName[] = this.#tiers.map(({ name }) => name)): void {
-    if (this.#isClosed || !this.#isExpected) return;
-    for (const tier of this.#tiers) {
-      if (!paths.includes(tier.name) || tier.slot.kind !== 'later' || !tier.slot.isRetry) continue;
+    for (const tier of this.#awaitingRetry(paths)) {
       tier.policy.reset();
       this.#open(tier);
     }
@@ -122,9 +120,7 @@ export class Player<P extends Closable> {
 
   /** As `retryNow`, for what is only likely to help: when it does not, the waits go on growing. */
   hurry(path: PathName): void {
-    if (this.#isClosed || !this.#isExpected) return;
-    const tier = this.#tiers.find(({ name }) => name === path);
-    if (tier?.slot.kind === 'later' && tier.slot.isRetry) this.#open(tier);
+    for (const tier of this.#awaitingRetry([path])) this.#open(tier);
   }
 
   /** Closes all paths. Idempotent. */
@@ -135,6 +131,13 @@ export class Player<P extends Closable> {
     this.#cancelNoPicture();
     for (const tier of this.#tiers) this.#drop(tier);
     this.#state = { kind: 'idle' };
+  }
+
+  #awaitingRetry(paths: readonly PathName[]): Tier<P>[] {
+    if (this.#isClosed || !this.#isExpected) return [];
+    return this.#tiers.filter(
+      ({ name, slot }) => paths.includes(name) && slot.kind === 'later' && slot.isRetry,
+    );
   }
 
   #start(): void {
